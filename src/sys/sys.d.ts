@@ -127,6 +127,9 @@ export interface Sys {
   /** Blocks these signals and calls fn for each from the loop (signalfd). May be called once. SIGPIPE is always ignored. */
   signalStart(signals: readonly number[], fn: (signal: number, senderPid: Pid) => void): Status;
 
+  /** Blocks the whole process (nanosleep): only for the short-lived `start`, before the loop has been used. */
+  sleepMs(durationMs: number): void;
+
   // ---- process ----
   getpid(): Pid;
   getppid(): Pid;
