@@ -1,0 +1,158 @@
+// A private containerd: its own root, state, socket and configuration in one folder, only the plugins the tests need,
+// ended by pid. It finds the shim under test in a bin folder of its own, where a copy of it lies alone.
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { copyFileSync, chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { findInPath, shimFileName, shimPath, testsMoor } from "./repository.ts";
+import { until, within } from "./until.ts";
+
+const DISABLED_PLUGINS = [
+  "io.containerd.grpc.v1.cri",
+  "io.containerd.internal.v1.opt",
+  "io.containerd.internal.v1.tracing",
+  "io.containerd.tracing.processor.v1.otlp",
+  "io.containerd.snapshotter.v1.aufs",
+  "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs",
+];
+const READY_MS = 20_000;
+const STOP_MS = 15_000;
+
+export class Daemon {
+  /** Path of the gRPC socket; the ttrpc one has ".ttrpc" behind it. */
+  readonly address: string;
+  readonly stateDir: string;
+  readonly rootDir: string;
+  readonly binDir: string;
+  readonly logPath: string;
+  readonly #dir: string;
+  readonly #environment: Readonly<Record<string, string>>;
+  #process: ChildProcess | undefined;
+  #exited: Promise<void> = Promise.resolve();
+
+  /** @param environment is added to containerd's own, and so reaches the shims it starts. */
+  constructor(dir: string, environment: Readonly<Record<string, string>> = {}) {
+    this.#dir = dir;
+    this.#environment = environment;
+    this.address = join(dir, "c.sock");
+    this.stateDir = join(dir, "state");
+    this.rootDir = join(dir, "root");
+    this.binDir = join(dir, "bin");
+    this.logPath = join(dir, "containerd.log");
+  }
+
+  /** Pid of the running containerd. @throws Error when none runs. */
+  get pid(): number {
+    const pid = this.#process?.pid;
+    if (pid === undefined) throw new Error("containerd is not running");
+    return pid;
+  }
+
+  get isRunning(): boolean {
+    return this.#process !== undefined;
+  }
+
+  /** Starts containerd and waits until it answers at its socket. */
+  async start(): Promise<void> {
+    if (this.#process !== undefined) throw new Error("containerd is running already");
+    const program = findInPath("containerd");
+    if (program === undefined) throw new Error("containerd is missing: install the Debian package containerd");
+    this.#prepare();
+    const logFd = openSync(this.logPath, "a");
+    const child = spawn(program, ["--config", join(this.#dir, "config.toml")], {
+      cwd: this.#dir,
+      env: this.#env(),
+      stdio: ["ignore", logFd, logFd],
+    });
+    closeSync(logFd);
+    this.#process = child;
+    this.#exited = new Promise((resolve) => {
+      child.on("exit", () => {
+        if (this.#process === child) this.#process = undefined;
+        resolve();
+      });
+    });
+    await until(
+      "containerd to answer",
+      READY_MS,
+      () => {
+        if (this.#process !== child) throw new Error(`containerd ended at once: ${this.logTail()}`);
+        return answers(this.address);
+      },
+      () => this.logTail(),
+    );
+  }
+
+  /** Ends containerd as an init system does (SIGTERM). */
+  async stop(): Promise<void> {
+    await this.#end("SIGTERM");
+  }
+
+  /** Ends containerd without a chance to do anything. */
+  async kill9(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  /** The last lines of containerd's log, shims' lines among them. */
+  logTail(lines = 30): string {
+    return this.log().trimEnd().split("\n").slice(-lines).join("\n");
+  }
+
+  log(): string {
+    return existsSync(this.logPath) ? readFileSync(this.logPath, "utf8") : "";
+  }
+
+  async #end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    const child = this.#process;
+    if (child === undefined) return;
+    child.kill(signal);
+    await within(`containerd to end after ${signal}`, STOP_MS, this.#exited);
+  }
+
+  #prepare(): void {
+    for (const dir of [this.stateDir, this.rootDir, this.binDir, join(this.#dir, "tmp")]) {
+      mkdirSync(dir, { recursive: true });
+    }
+    const shim = join(this.binDir, shimFileName());
+    if (testsMoor && !existsSync(shim)) {
+      copyFileSync(shimPath(), shim);
+      chmodSync(shim, 0o755);
+    }
+    writeFileSync(
+      join(this.#dir, "config.toml"),
+      [
+        "version = 2",
+        `root = "${this.rootDir}"`,
+        `state = "${this.stateDir}"`,
+        `disabled_plugins = ${JSON.stringify(DISABLED_PLUGINS)}`,
+        "[grpc]",
+        `address = "${this.address}"`,
+        "[ttrpc]",
+        `address = "${this.address}.ttrpc"`,
+        "[debug]",
+        'level = "debug"',
+        "",
+      ].join("\n"),
+    );
+  }
+
+  #env(): NodeJS.ProcessEnv {
+    const path = `${this.binDir}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
+    return { PATH: path, TMPDIR: join(this.#dir, "tmp"), LANG: "C.UTF-8", ...this.#environment };
+  }
+}
+
+/** Whether someone accepts connections at a unix socket. */
+export function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.on("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on("error", () => resolve(false));
+  });
+}

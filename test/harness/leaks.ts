@@ -1,0 +1,140 @@
+// Nothing may be left: no process, mount, cgroup, socket, FIFO, bundle or runtime state of a scene. Everything a scene
+// makes carries the scene's tag in its name, path, arguments, environment or cgroup, so that others may use the machine
+// at the same time.
+
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { runOk } from "./command.ts";
+import type { Scene } from "./scene.ts";
+import { markedProcesses } from "./processes.ts";
+import { until } from "./until.ts";
+
+const SOCKET_DIR = "/run/containerd/s";
+const FIFO_DIR = "/run/containerd/fifo";
+const RUNC_ROOT = "/run/containerd/runc";
+const CGROUP_ROOT = "/sys/fs/cgroup";
+/** How long the daemon and the shims may take to clean up after the last call. */
+const SETTLE_MS = 5_000;
+
+function list(dir: string): string[] {
+  try {
+    return readdirSync(dir);
+  } catch {
+    return [];
+  }
+}
+
+/** The path of the socket that the shim of container or group `id` binds: the stock shim's and containerd's rule. */
+export function shimSocketPath(daemonAddress: string, namespace: string, id: string): string {
+  return join(SOCKET_DIR, createHash("sha256").update(join(daemonAddress, namespace, id)).digest("hex"));
+}
+
+/** Every cgroup of the scene, all hierarchies, whether named after its namespace or holding its tag further down. */
+export function sceneCgroups(namespace: string): string[] {
+  const found: string[] = [];
+  const walk = (dir: string): void => {
+    for (const entry of readdirSync(dir, { withFileTypes: true })) {
+      if (!entry.isDirectory()) continue;
+      found.push(join(dir, entry.name));
+      walk(join(dir, entry.name));
+    }
+  };
+  for (const controller of list(CGROUP_ROOT)) {
+    const dir = join(CGROUP_ROOT, controller, namespace);
+    if (existsSync(dir)) walk(dir);
+  }
+  return found;
+}
+
+/** What of the scene's containers is there now, one line each; empty when everything is gone. */
+export function findLeaks(scene: Scene): string[] {
+  const { tag, namespace, daemon } = scene;
+  const daemonPid = daemon.isRunning ? daemon.pid : 0;
+  const leaks: string[] = [];
+  for (const process of markedProcesses(tag)) {
+    if (process.pid !== daemonPid) leaks.push(`process ${process.pid} ${process.state} ${process.argv.join(" ")}`);
+  }
+  for (const line of readFileSync("/proc/self/mountinfo", "utf8").split("\n")) {
+    if (line.includes(tag)) leaks.push(`mount ${line}`);
+  }
+  for (const dir of sceneCgroups(namespace)) leaks.push(`cgroup ${dir}`);
+  const sockets = new Set(list(SOCKET_DIR));
+  for (const id of scene.ids) {
+    const path = shimSocketPath(daemon.address, namespace, id);
+    if (sockets.has(path.slice(SOCKET_DIR.length + 1))) leaks.push(`socket of ${id}: ${path}`);
+  }
+  for (const dir of list(FIFO_DIR)) {
+    for (const name of list(join(FIFO_DIR, dir))) {
+      if (name.includes(tag)) leaks.push(`FIFO ${join(FIFO_DIR, dir, name)}`);
+    }
+  }
+  for (const id of list(join(RUNC_ROOT, namespace))) leaks.push(`runtime state of ${id}`);
+  for (const base of [daemon.stateDir, daemon.rootDir]) {
+    const bundles = join(base, "io.containerd.runtime.v2.task", namespace);
+    for (const id of list(bundles)) leaks.push(`bundle ${join(bundles, id)}`);
+  }
+  for (const name of list(join(scene.dir, "tmp"))) leaks.push(`temporary file ${name}`);
+  for (const name of list(scene.fifoDir)) leaks.push(`FIFO of the client ${name}`);
+  return leaks;
+}
+
+/** @throws Error naming what is still there after a bounded wait. */
+export async function assertNothingLeft(scene: Scene): Promise<void> {
+  await until(
+    "everything of the tests to be gone",
+    SETTLE_MS,
+    () => findLeaks(scene).length === 0,
+    () => `left over:\n${findLeaks(scene).join("\n")}`,
+  );
+}
+
+/** Ends and removes whatever is left, so that a failed test does not disturb the machine. Called once leaks are told. */
+export async function clearAway(scene: Scene): Promise<void> {
+  const killed = (): boolean => {
+    const left = markedProcesses(scene.tag).filter((info) => info.state !== "Z");
+    for (const info of left) {
+      try {
+        process.kill(info.pid, "SIGKILL");
+      } catch {
+        // It ended by itself meanwhile.
+      }
+    }
+    return left.length === 0;
+  };
+  for (const dir of list(CGROUP_ROOT)) thawAll(join(CGROUP_ROOT, dir, scene.namespace));
+  await until("the scene's processes to end", SETTLE_MS, killed).catch(() => undefined);
+  const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+  for (const line of mounts.filter((text) => text.includes(scene.tag)).reverse()) {
+    const target = line.split(" ")[4];
+    if (target !== undefined) await runOk(["umount", "-l", target]).catch(() => undefined);
+  }
+  for (const dir of sceneCgroups(scene.namespace).reverse()) removeCgroup(dir);
+  for (const controller of list(CGROUP_ROOT)) removeCgroup(join(CGROUP_ROOT, controller, scene.namespace));
+  for (const id of scene.ids) rmSync(shimSocketPath(scene.daemon.address, scene.namespace, id), { force: true });
+  rmSync(join(RUNC_ROOT, scene.namespace), { recursive: true, force: true });
+}
+
+function thawAll(dir: string): void {
+  // A process in a frozen cgroup (v1) does not even die of SIGKILL.
+  for (const name of list(dir)) {
+    const state = join(dir, name, "freezer.state");
+    if (existsSync(state)) writeQuietly(state, "THAWED");
+  }
+}
+
+function writeQuietly(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch {
+    // The cgroup went away meanwhile.
+  }
+}
+
+function removeCgroup(dir: string): void {
+  try {
+    rmdirSync(dir);
+  } catch {
+    // Not there, or someone is still in it: the leak check has said so already.
+  }
+}

@@ -1,0 +1,75 @@
+// The stage of one test file: a folder, a root file system, a private containerd, its clients, names that carry the
+// scene's tag, and the proof at the end that nothing is left.
+
+import { randomBytes } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before } from "node:test";
+import { Ctr } from "./ctr.ts";
+import { Daemon } from "./daemon.ts";
+import { assertNothingLeft, clearAway } from "./leaks.ts";
+import { makeRootfs } from "./rootfs.ts";
+
+export interface SceneOptions {
+  /** Added to containerd's environment. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export class Scene {
+  /** Eight hexadecimal digits in every name the scene makes. */
+  readonly tag = randomBytes(4).toString("hex");
+  readonly namespace = `moor-e2e-${this.tag}`;
+  /** Ids given out by newId: containers and groups. */
+  readonly ids: string[] = [];
+  readonly dir: string;
+  readonly fifoDir: string;
+  readonly rootfs: string;
+  readonly daemon: Daemon;
+  readonly ctr: Ctr;
+
+  constructor(options: SceneOptions) {
+    this.dir = mkdtempSync(join(tmpdir(), `moor-e2e-${this.tag}-`));
+    this.fifoDir = join(this.dir, "fifo");
+    this.rootfs = join(this.dir, "rootfs");
+    this.daemon = new Daemon(this.dir, options.environment);
+    this.ctr = new Ctr(this.daemon.address, this.namespace, this.rootfs);
+  }
+
+  async open(): Promise<void> {
+    mkdirSync(this.fifoDir);
+    await makeRootfs(this.rootfs);
+    await this.daemon.start();
+  }
+
+  /** A new id for a container or a group; the leak check knows it. */
+  newId(name: string): string {
+    const id = `${name}-${this.ids.length}-${this.tag}`;
+    this.ids.push(id);
+    return id;
+  }
+
+  /** Ends the daemon and removes everything. @throws Error when a test left something behind. */
+  async close(): Promise<void> {
+    try {
+      if (!this.daemon.isRunning) await this.daemon.start();
+      await assertNothingLeft(this);
+    } finally {
+      await this.daemon.stop();
+      await clearAway(this);
+      if (process.env["MOOR_TEST_KEEP"] === undefined) rmSync(this.dir, { recursive: true, force: true });
+    }
+  }
+}
+
+/**
+ * The scene of a test file: opened before its first test, closed (with the leak check) after its last.
+ * The returned object is usable inside tests and hooks only.
+ */
+export function useScene(options: SceneOptions = {}): Scene {
+  if (process.getuid?.() !== 0) throw new Error("the end-to-end tests run containers and so need root");
+  const scene = new Scene(options);
+  before(() => scene.open());
+  after(() => scene.close());
+  return scene;
+}
