@@ -6,18 +6,20 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before } from "node:test";
+import { ContainerdApi } from "./containerd-api.ts";
 import { Ctr } from "./ctr.ts";
 import { Daemon } from "./daemon.ts";
+import { EventLog } from "./event-log.ts";
 import { assertNothingLeft, clearAway } from "./leaks.ts";
 import { makeRootfs } from "./rootfs.ts";
+import type { SceneNames } from "./scene-names.ts";
 
 export interface SceneOptions {
   /** Added to containerd's environment. */
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-export class Scene {
-  /** Eight hexadecimal digits in every name the scene makes. */
+export class Scene implements SceneNames {
   readonly tag = randomBytes(4).toString("hex");
   readonly namespace = `moor-e2e-${this.tag}`;
   /** Ids given out by newId: containers and groups. */
@@ -27,6 +29,8 @@ export class Scene {
   readonly rootfs: string;
   readonly daemon: Daemon;
   readonly ctr: Ctr;
+  readonly events = new EventLog();
+  readonly api: ContainerdApi;
 
   constructor(options: SceneOptions) {
     this.dir = mkdtempSync(join(tmpdir(), `moor-e2e-${this.tag}-`));
@@ -34,12 +38,14 @@ export class Scene {
     this.rootfs = join(this.dir, "rootfs");
     this.daemon = new Daemon(this.dir, options.environment);
     this.ctr = new Ctr(this.daemon.address, this.namespace, this.rootfs);
+    this.api = new ContainerdApi(this.daemon.address, this.namespace);
   }
 
   async open(): Promise<void> {
     mkdirSync(this.fifoDir);
     await makeRootfs(this.rootfs);
     await this.daemon.start();
+    this.events.subscribe(this.api, this.namespace);
   }
 
   /** A new id for a container or a group; the leak check knows it. */
@@ -55,6 +61,8 @@ export class Scene {
       if (!this.daemon.isRunning) await this.daemon.start();
       await assertNothingLeft(this);
     } finally {
+      this.events.close();
+      this.api.close();
       await this.daemon.stop();
       await clearAway(this);
       if (process.env["MOOR_TEST_KEEP"] === undefined) rmSync(this.dir, { recursive: true, force: true });
