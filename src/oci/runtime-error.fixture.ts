@@ -1,0 +1,56 @@
+// What runtimes really say, and what it means. Gathered by making each failure happen (runc 1.1.5, crun 1.8.1) or taken
+// from the sources and reports of the versions named.
+
+import type { Failure } from "./runtime-error.ts";
+
+export const said: readonly (readonly [by: string, text: string, failure: Failure])[] = [
+  ["runc 1.1.5", "container does not exist", "gone"],
+  ["runc 1.1.5", "exec failed: container does not exist", "gone"],
+  ["runc 1.0 rc", 'container "c1" does not exist', "gone"],
+  ["runc 1.1.5", "container not running", "not_running"],
+  ["runc 1.1.5", "container with id c1 is not running", "not_running"],
+  ["runc 1.1.5", "exec failed: cannot exec in a stopped container", "not_running"],
+  ["runc 1.1.5", "cannot start a container that has stopped", "not_running"],
+  ["runc 1.0", "os: process already finished", "not_running"],
+  ["runc 1.1.5", "runc create failed: container with given ID already exists", "exists"],
+  ["runc 1.0 rc", "container with id exists: c1", "exists"],
+  ["runc 1.1.5", "cannot start an already running container", "wrong_state"],
+  ["runc 1.1.5", "cannot delete container c1 that is not stopped: running", "wrong_state"],
+  ["runc 1.1.5", "container not paused", "wrong_state"],
+  ["runc 1.1.5", "exec failed: cannot exec in a paused container (use --ignore-paused to override)", "wrong_state"],
+  ["runc 1.1.5", "No help topic for 'nosuch'\n", "unsupported"],
+  ["runc 1.1.5", "flag provided but not defined: -nosuch", "unsupported"],
+  ["runc 1.1.5", "unable to signal init: invalid argument", "other"],
+  [
+    "runc 1.1.5",
+    'runc create failed: unable to start container process: exec: "nope": executable file not found in $PATH',
+    "other",
+  ],
+  [
+    "runc 1.1.5",
+    'exec failed: unable to start container process: exec: "container does not exist": executable file not found in $PATH',
+    "other",
+  ],
+  ["crun 1.8.1", "error opening file `/run/crun/c1/status`: No such file or directory", "gone"],
+  ["crun 1.8.1", "cannot open directory '/run/crun/c1': No such file or directory", "gone"],
+  ["crun 1.15", "container `c1` does not exist", "gone"],
+  ["crun 1.8.1", "open pidfd: No such process", "not_running"],
+  ["crun 1.17", "container not running: No such process", "not_running"],
+  ["crun 1.8.1", "the container `c1` is not running", "not_running"],
+  ["crun 1.8.1", "the container `c1` is not running: No such process", "not_running"],
+  ["crun 1.8.1", "container `c1` is not running", "not_running"],
+  ["crun 1.8.1", "container `c1` already exists", "exists"],
+  ["crun 0.10", "container 'c1' already exists", "exists"],
+  ["crun 1.8.1", "the container `c1` is paused", "wrong_state"],
+  ["crun 1.8.1", "the container `c1` is not in `created` or `stopped` state", "wrong_state"],
+  ["crun 1.8.1", "cannot open `/run/crun/c1/exec.fifo`: No such file or directory", "wrong_state"],
+  ["crun 1.8.1", "unknown command events", "unsupported"],
+  [
+    "crun 1.8.1",
+    "create: unrecognized option '--nosuch'\nTry `create --help' or `create --usage' for more information.",
+    "unsupported",
+  ],
+  ["crun 1.8.1", "executable file `nope` not found in $PATH: No such file or directory", "other"],
+  ["crun 1.8.1", "error opening file `r.json`: No such file or directory", "other"],
+  ["crun 1.8.1", "send signal to pidfd: Invalid argument", "other"],
+];

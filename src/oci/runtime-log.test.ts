@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FakeSystem } from "./fake-system.fixture.ts";
+import { causeFromStderr, lastError, readLastError } from "./runtime-log.ts";
+
+test("lastError: the last error or fatal entry, by runc or by crun; warnings are none", () => {
+  const runc = `{"level":"warning","msg":"w","time":"2026-01-01T00:00:00Z"}
+{"level":"fatal","msg":"nsexec-1[7]: failed to open ns","time":"2026-01-01T00:00:00Z"}
+{"level":"error","msg":"exec failed: setns process: exit status 1\\n","time":"2026-01-01T00:00:00Z"}
+{"level":"warning","msg":"later","time":"2026-01-01T00:00:00Z"}
+`;
+  assert.equal(lastError(runc), "exec failed: setns process: exit status 1");
+  const crun =
+    '{"msg":"fail startup","level":"error","time":"t"}\n{"msg":"setns: No such process","level":"error","time":"t"}\n';
+  assert.equal(lastError(crun), "setns: No such process");
+  assert.equal(lastError('{"level":"warning","msg":"w"}\n'), undefined);
+  assert.equal(lastError(""), undefined);
+});
+
+test("lastError: plain text of logrus is understood, halves of lines are passed over", () => {
+  assert.equal(lastError('time="2026" level=error msg="a \\"b\\" c"'), 'a "b" c');
+  assert.equal(lastError("time=x level=fatal msg=short"), "short");
+  assert.equal(lastError('rror","msg":"cut"}\n{"level":"error","msg":"whole"}\n{"level":"err'), "whole");
+});
+
+test("lastError: a cause without end is cut", () => {
+  const cause = lastError(JSON.stringify({ level: "error", msg: "x".repeat(100_000) })) ?? "";
+  assert.ok(cause.length < 9_000 && cause.endsWith("(cut)"));
+});
+
+test("causeFromStderr: the error in it, else the text itself, else nothing", () => {
+  assert.equal(causeFromStderr("unknown command events\n"), "unknown command events");
+  assert.equal(causeFromStderr('hello\n{"level":"error","msg":"why"}\n'), "why");
+  assert.equal(causeFromStderr(" \n"), undefined);
+});
+
+test("readLastError: only the end of a long log is read", () => {
+  const { sys, files, fds } = new FakeSystem();
+  const noise = '{"level":"debug","msg":"noise"}\n'.repeat(10_000);
+  files.set("/b/log.json", `{"level":"error","msg":"early"}\n${noise}`);
+  assert.equal(readLastError(sys, "/b/log.json"), undefined);
+  files.set("/b/log.json", `${noise}{"level":"error","msg":"late"}\n`);
+  assert.equal(readLastError(sys, "/b/log.json"), "late");
+  assert.equal(readLastError(sys, "/b/none.json"), undefined);
+  assert.equal(fds.size, 0);
+});
