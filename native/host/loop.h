@@ -28,8 +28,9 @@ int moor_loop_unwatch(int fd);
 // Calls fn once, delay_ms from now by the monotonic clock, never from within this call; with 0 or less in the next turn
 // of the loop. Timers with the same time fire in the order they were started. The id, or 0 when memory is exhausted.
 moor_timer_id moor_loop_timer_start(double delay_ms, moor_timer_fn *fn, void *opaque);
-// Whether the timer was still to fire; the opaque pointer of a stopped timer belongs to the caller again.
-bool moor_loop_timer_stop(moor_timer_id id, void **opaque);
+// Whether there was such a timer, still to fire and started with this fn; the opaque pointer of a stopped timer, which
+// belongs to the caller again, is put into *opaque unless that is NULL.
+bool moor_loop_timer_stop(moor_timer_id id, moor_timer_fn *fn, void **opaque);
 
 // Whether the loop has been used in any way (from then on fork is refused).
 bool moor_loop_used(void);

@@ -24,21 +24,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The engine's header does not compile cleanly under our warnings.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#include "quickjs.h"
-#pragma GCC diagnostic pop
+#include "quickjs.h" // a system header to the compiler: it is not clean under our warnings
 
 #define MOOR_UNUSED __attribute__((unused))
 #define MOOR_COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 #define MOOR_FN(name, length, function) JS_CFUNC_DEF(name, length, function)
-#define MOOR_SYS_PART(part, table)                                            \
-    int moor_sys_add_##part(JSContext *ctx, JSValueConst sys)                 \
-    {                                                                         \
-        return JS_SetPropertyFunctionList(ctx, sys, table, MOOR_COUNT(table)); \
+#define MOOR_SYS_PART(part, table)                                      \
+    int moor_sys_add_##part(JSContext *ctx, JSValueConst sys)           \
+    {                                                                   \
+        JS_SetPropertyFunctionList(ctx, sys, table, MOOR_COUNT(table)); \
+        return 0;                                                       \
     }
 
 int moor_sys_add_host(JSContext *ctx, JSValueConst sys);

@@ -1,0 +1,143 @@
+// Limits of the engine.
+//
+// Memory: the engine allocates through the functions here. A single large request past the limit fails with an exception
+// that the code can catch (a peer asked for something absurd). When a small one does not fit the heap as a whole is full;
+// the engine cannot go on safely then (an exception needs memory itself, and promise chains break silently), so that is
+// the end of this process image: out_of_memory().
+//
+// Time: a turn that has used TURN_CPU_SECONDS of processor time is interrupted by an error that no catch clause gets.
+// Processor time, not wall-clock time, so that a stopped process or a slow disk interrupts nothing.
+
+#include "limits.h"
+
+#include <malloc.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    JS_STACK_BYTES = 512 * 1024,
+    MEMORY_LIMIT_BYTES = 64 * 1024 * 1024,
+    LARGE_REQUEST_BYTES = 1024 * 1024,
+    TURN_CPU_SECONDS = 10,
+    // What malloc itself needs for a block, as the engine's own accounting has it.
+    BLOCK_OVERHEAD = 8,
+};
+
+static const JSMallocState *memory;
+static bool turn_is_timed;
+static struct timespec turn_began;
+
+// The one place where the heap's end is met. Going on is out of the question; recovering in place, by executing the
+// program anew with the state handed over, would begin here.
+static _Noreturn void out_of_memory(const JSMallocState *state, size_t size)
+{
+    char text[160];
+    int length = snprintf(text, sizeof text, "moor: out of memory: %zu of %zu bytes are in use and %zu more are needed\n",
+                          state->malloc_size, state->malloc_limit, size);
+    if (length > 0 && write(STDERR_FILENO, text, (size_t)length) < 0)
+        _exit(MOOR_EXIT_NO_MEMORY); // the reader of stderr is gone: the exit status has to say it alone
+    _exit(MOOR_EXIT_NO_MEMORY);
+}
+
+static void *no_room(const JSMallocState *state, size_t size)
+{
+    if (size < LARGE_REQUEST_BYTES)
+        out_of_memory(state, size);
+    return NULL;
+}
+
+static bool fits(const JSMallocState *state, size_t size)
+{
+    return size <= state->malloc_limit && state->malloc_size <= state->malloc_limit - size;
+}
+
+static void *engine_malloc(JSMallocState *state, size_t size)
+{
+    memory = state;
+    void *block = fits(state, size) ? malloc(size) : NULL;
+    if (!block)
+        return no_room(state, size);
+    state->malloc_count++;
+    state->malloc_size += malloc_usable_size(block) + BLOCK_OVERHEAD;
+    return block;
+}
+
+static void engine_free(JSMallocState *state, void *block)
+{
+    if (!block)
+        return;
+    state->malloc_count--;
+    state->malloc_size -= malloc_usable_size(block) + BLOCK_OVERHEAD;
+    free(block);
+}
+
+static void *engine_realloc(JSMallocState *state, void *block, size_t size)
+{
+    if (!block)
+        return size ? engine_malloc(state, size) : NULL;
+    if (!size) {
+        engine_free(state, block);
+        return NULL;
+    }
+    size_t old_size = malloc_usable_size(block);
+    bool may = size <= old_size || fits(state, size - old_size);
+    void *moved = may ? realloc(block, size) : NULL;
+    if (!moved)
+        return no_room(state, size);
+    state->malloc_size += malloc_usable_size(moved) - old_size;
+    return moved;
+}
+
+static size_t engine_usable_size(const void *block)
+{
+    return malloc_usable_size((void *)block);
+}
+
+static int turn_took_too_long(JSRuntime *runtime, void *opaque)
+{
+    (void)runtime;
+    (void)opaque;
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    // The engine asks every few thousand steps; most turns end before the first time, and need no clock at all.
+    if (!turn_is_timed) {
+        turn_is_timed = true;
+        turn_began = now;
+        return 0;
+    }
+    if (now.tv_sec - turn_began.tv_sec < TURN_CPU_SECONDS)
+        return 0;
+    turn_is_timed = false; // the report of it, and the jobs behind it, get time of their own
+    return 1;
+}
+
+JSRuntime *moor_limits_new_runtime(void)
+{
+    static const JSMallocFunctions functions = {
+        .js_malloc = engine_malloc,
+        .js_free = engine_free,
+        .js_realloc = engine_realloc,
+        .js_malloc_usable_size = engine_usable_size,
+    };
+    JSRuntime *runtime = JS_NewRuntime2(&functions, NULL);
+    if (!runtime)
+        return NULL;
+    JS_SetMemoryLimit(runtime, MEMORY_LIMIT_BYTES);
+    JS_SetMaxStackSize(runtime, JS_STACK_BYTES);
+    JS_SetInterruptHandler(runtime, turn_took_too_long, NULL);
+    return runtime;
+}
+
+void moor_limits_end_turn(void)
+{
+    turn_is_timed = false;
+}
+
+void moor_limits_memory(size_t *used, size_t *limit)
+{
+    *used = memory->malloc_size;
+    *limit = MEMORY_LIMIT_BYTES;
+}

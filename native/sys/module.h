@@ -1,0 +1,14 @@
+// The module "sys" and the globals that come with it, as the host's start needs them.
+#ifndef MOOR_SYS_MODULE_H
+#define MOOR_SYS_MODULE_H
+
+#include "glue.h"
+
+// Declares the builtin module `name`, whose default export is the Sys object of src/sys/sys.d.ts. NULL: out of memory.
+JSModuleDef *moor_sys_module(JSContext *ctx, const char *name);
+// TextEncoder and TextDecoder. 0, or -1.
+int moor_sys_add_text_globals(JSContext *ctx);
+// Lets go of the functions that the loop's part still holds.
+void moor_sys_close_events(void);
+
+#endif
