@@ -5,6 +5,7 @@
 /** Flags before the command. */
 export interface GlobalArguments {
   readonly root: string;
+  /** "" lets the runtime log to its standard error. */
   readonly logPath: string;
   readonly systemdCgroup: boolean;
   /** "" leaves it to the runtime; crun knows no such flag. */
@@ -55,8 +56,7 @@ export function globalArguments(wanted: GlobalArguments): string[] {
   return [
     "--root",
     wanted.root,
-    "--log",
-    wanted.logPath,
+    ...option("--log", wanted.logPath),
     "--log-format",
     "json",
     ...flag("--debug", wanted.debug),

@@ -15,7 +15,7 @@ export interface CallContext {
   readonly sys: Sys;
   readonly reaper: Pick<Reaper, "spawn">;
   readonly log: Log;
-  /** The bundle: where the runtime runs and logs. */
+  /** The bundle: where the runtime runs and logs; "" where there is none (`-info`). */
   readonly bundle: string;
 }
 
@@ -25,7 +25,7 @@ export interface RuntimeCall {
   readonly file: string;
   readonly argv: readonly string[];
   readonly env: readonly string[];
-  /** The log file named in argv; taken away after the call, or left as the bundle's log.json if there is something in it. */
+  /** The log file named in argv ("" for none); taken away after the call, or left as the bundle's log.json if there is something in it. */
   readonly logPath: string;
   readonly deadlineMs: number;
   /** fds that the container's process inherits. */
@@ -81,13 +81,14 @@ export async function callRuntime(context: CallContext, call: RuntimeCall): Prom
       }
       return answer?.text() ?? "";
     }
-    const cause = readLastError(sys, call.logPath) ?? causeFromStderr(errors?.text() ?? "");
+    const cause =
+      (call.logPath === "" ? undefined : readLastError(sys, call.logPath)) ?? causeFromStderr(errors?.text() ?? "");
     log.debug("runtime call failed", { ...took, cause: cause ?? "" });
     if (exit === undefined) throw late(call, cause);
     throw new RuntimeError(call.operation, cause ?? describeExit(call, exit));
   } finally {
     for (const tap of taps) tap.finish();
-    keepLog(sys, context.bundle, call.logPath);
+    if (call.logPath !== "") keepLog(sys, context.bundle, call.logPath);
   }
 }
 
@@ -98,7 +99,7 @@ function start(context: CallContext, call: RuntimeCall, fds: readonly FdMapping[
       argv: call.argv,
       env: call.env,
       // Not the shim's own folder: that may be a bundle long deleted, and runc refuses to work from such a one.
-      cwd: context.bundle,
+      ...(context.bundle === "" ? {} : { cwd: context.bundle }),
       fds,
       // A group of its own, so that hooks and criu can be killed with a runtime that hangs.
       newGroup: true,

@@ -222,3 +222,17 @@ test("Runtime: an executable that cannot be started is named, and nothing is lef
   assert.equal((await failure(runtime.start("c1"))).message, "OCI runtime start failed: spawn runc: ENOENT");
   clean(system);
 });
+
+test("Runtime: without a bundle there is no log file and no working directory; the cause comes from standard error", async () => {
+  const system = new FakeSystem();
+  system.runtime = (call) => {
+    call.write(2, '{"level":"error","msg":"no such luck"}\n');
+    call.end(1);
+  };
+  const config = runtimeConfig(defaultOptions, { namespace: "ns", bundle: "", environ });
+  const runtime = new Runtime(system.sys, system.reaper, system.log, config);
+  assert.equal((await failure(runtime.version())).message, "OCI runtime version failed: no such luck");
+  assert.equal(system.calls[0]?.request.cwd, undefined);
+  assert.equal(system.calls[0]?.request.argv.includes("--log"), false);
+  assert.equal(system.files.size, 0);
+});

@@ -32,7 +32,7 @@ export interface RuntimeConfig {
   readonly binary: string;
   /** Folder of the runtime's state, the namespace included. */
   readonly root: string;
-  /** Absolute path of the container's bundle: working directory, log files. */
+  /** Absolute path of the container's bundle: working directory, log files. "" where there is none: version, features. */
   readonly bundle: string;
   readonly systemdCgroup: boolean;
   /** "" leaves it to the runtime. */
@@ -279,7 +279,7 @@ export class Runtime {
   ): Promise<string> {
     const { binary, root, bundle, systemdCgroup, criuPath, debug, environ } = this.config;
     // One log per call, also between the shim and a `delete` of the same bundle: causes never get mixed up.
-    const logPath = `${bundle}/log-${this.#context.sys.getpid()}-${this.#calls++}.json`;
+    const logPath = bundle === "" ? "" : `${bundle}/log-${this.#context.sys.getpid()}-${this.#calls++}.json`;
     const argv = [binary, ...globalArguments({ root, logPath, systemdCgroup, criuPath, debug }), ...args];
     const command =
       listenFds === 0
