@@ -2,8 +2,7 @@
 // (UTF-8 only), which generated messages and libraries expect. Used by the type check of the shim, not under Node.
 
 declare module "sys" {
-  import type { Sys } from "./sys.d.ts";
-  const sys: Sys;
+  const sys: import("./sys.d.ts").Sys;
   export default sys;
 }
 
