@@ -90,6 +90,7 @@ export class TestProcess {
     this.stdin = new FifoWriter(own.stdin);
     this.stdout = reader(own.stdout);
     this.stderr = reader(own.stderr);
+    scene.onClose(() => this.forget());
     this.paths = {
       stdin: own.stdin,
       stdout: io.stdoutUri ?? own.stdout,

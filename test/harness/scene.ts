@@ -41,6 +41,13 @@ export class Scene implements SceneNames {
     this.api = new ContainerdApi(this.daemon.address, this.namespace);
   }
 
+  readonly #undo: (() => void)[] = [];
+
+  /** Has `undo` called when the scene closes, for what holds the test process open when a test failed. */
+  onClose(undo: () => void): void {
+    this.#undo.push(undo);
+  }
+
   async open(): Promise<void> {
     mkdirSync(this.fifoDir);
     await makeRootfs(this.rootfs);
@@ -61,6 +68,7 @@ export class Scene implements SceneNames {
       if (!this.daemon.isRunning) await this.daemon.start();
       await assertNothingLeft(this);
     } finally {
+      for (const undo of this.#undo) undo();
       this.events.close();
       this.api.close();
       await this.daemon.stop();
