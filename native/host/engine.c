@@ -39,6 +39,7 @@ JSContext *moor_engine_start(int argc, char **argv, char **environment)
     JS_AddIntrinsicMapSet(ctx);
     JS_AddIntrinsicTypedArrays(ctx);
     JS_AddIntrinsicPromise(ctx);
+    moor_limits_watch(ctx);
     moor_uncaught_watch(runtime);
     moor_modules_install(runtime);
     if (moor_sys_add_text_globals(ctx) < 0 || !moor_sys_module(ctx, "sys"))

@@ -8,8 +8,10 @@
 
 enum { MOOR_EXIT_NO_MEMORY = 70 };
 
-// A runtime with all limits set, or NULL.
+// A runtime with limits for memory and stack, or NULL.
 JSRuntime *moor_limits_new_runtime(void);
+// Begins to watch the processor time of turns in this context.
+void moor_limits_watch(JSContext *ctx);
 // The turn is over: the next JavaScript that runs begins a new one, with its own processor time.
 void moor_limits_end_turn(void);
 // Bytes the engine holds now, and its limit.

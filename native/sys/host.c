@@ -1,11 +1,11 @@
 // sys, "the host": arguments, environment, exit, the last-resort handler, the heap.
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "../host/engine.h"
 #include "../host/limits.h"
