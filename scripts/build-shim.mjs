@@ -9,81 +9,66 @@
 // that make links nothing anew without need.
 
 import { execFileSync } from "node:child_process";
-import {
-	existsSync,
-	mkdirSync,
-	readdirSync,
-	readFileSync,
-	rmSync,
-	statSync,
-	writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
 
 const { values, positionals } = parseArgs({
-	allowPositionals: true,
-	options: {
-		compiler: { type: "string" },
-		out: { type: "string" },
-		table: { type: "boolean", default: false },
-	},
+  allowPositionals: true,
+  options: {
+    compiler: { type: "string" },
+    out: { type: "string" },
+    table: { type: "boolean", default: false },
+  },
 });
-if (
-	values.compiler === undefined ||
-	values.out === undefined ||
-	positionals.length === 0
-) {
-	throw new Error(
-		"usage: build-shim.mjs --compiler PATH --out FOLDER [--table] NAME=ENTRY.ts...",
-	);
+if (values.compiler === undefined || values.out === undefined || positionals.length === 0) {
+  throw new Error("usage: build-shim.mjs --compiler PATH --out FOLDER [--table] NAME=ENTRY.ts...");
 }
 const out = resolve(values.out);
 const scripts = join(out, "js");
 const bytecode = join(out, "bytecode");
 
 const entryPoints = positionals.map((argument) => {
-	const [name, file] = argument.split("=", 2);
-	if (!name || !file) throw new Error(`not NAME=ENTRY.ts: ${argument}`);
-	return { in: resolve(file), out: name };
+  const [name, file] = argument.split("=", 2);
+  if (!name || !file) throw new Error(`not NAME=ENTRY.ts: ${argument}`);
+  return { in: resolve(file), out: name };
 });
 
 const result = await build({
-	entryPoints,
-	outdir: scripts,
-	bundle: true,
-	splitting: true,
-	format: "esm",
-	target: "es2023",
-	platform: "neutral",
-	mainFields: ["module", "main"],
-	conditions: [],
-	external: ["sys"],
-	charset: "utf8",
-	legalComments: "none",
-	// Constant branches go, names and lines stay: a stack is all that comes back from a node.
-	minifySyntax: true,
-	keepNames: false,
-	sourcemap: "external",
-	// The protobuf runtime asks the environment whether bigint may be used. It may.
-	define: { "process.env.BUF_BIGINT_DISABLE": '"0"' },
-	write: false,
-	logLevel: "warning",
+  entryPoints,
+  outdir: scripts,
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  target: "es2023",
+  platform: "neutral",
+  mainFields: ["module", "main"],
+  conditions: [],
+  external: ["sys"],
+  charset: "utf8",
+  legalComments: "none",
+  // Constant branches go, names and lines stay: a stack is all that comes back from a node.
+  minifySyntax: true,
+  keepNames: false,
+  sourcemap: "external",
+  // The protobuf runtime asks the environment whether bigint may be used. It may.
+  define: { "process.env.BUF_BIGINT_DISABLE": '"0"' },
+  write: false,
+  logLevel: "warning",
 });
 
 /** Writes it unless it is there already with this content; whether it did. */
 function put(path, content) {
-	const bytes = Buffer.from(content);
-	if (existsSync(path) && readFileSync(path).equals(bytes)) return false;
-	writeFileSync(path, bytes);
-	return true;
+  const bytes = Buffer.from(content);
+  if (existsSync(path) && readFileSync(path).equals(bytes)) return false;
+  writeFileSync(path, bytes);
+  return true;
 }
 
 /** Removes what an earlier build left behind. */
 function keepOnly(folder, names) {
-	for (const name of readdirSync(folder))
-		if (!names.has(name)) rmSync(join(folder, name));
+  for (const name of readdirSync(folder)) if (!names.has(name)) rmSync(join(folder, name));
 }
 
 mkdirSync(scripts, { recursive: true });
@@ -93,51 +78,41 @@ const modules = [];
 const stale = [];
 const wanted = new Set();
 for (const file of result.outputFiles) {
-	const name = file.path.slice(scripts.length + 1);
-	if (name.includes("/"))
-		throw new Error(`a module in a folder of its own: ${name}`);
-	wanted.add(name);
-	const changed = put(file.path, file.contents);
-	if (!name.endsWith(".js")) continue;
-	modules.push(name);
-	const compiled = join(bytecode, `${name}.bc`);
-	if (
-		changed ||
-		!existsSync(compiled) ||
-		statSync(compiled).mtimeMs < compilerTime
-	)
-		stale.push(file.path);
+  const name = file.path.slice(scripts.length + 1);
+  if (name.includes("/")) throw new Error(`a module in a folder of its own: ${name}`);
+  wanted.add(name);
+  const changed = put(file.path, file.contents);
+  if (!name.endsWith(".js")) continue;
+  modules.push(name);
+  const compiled = join(bytecode, `${name}.bc`);
+  if (changed || !existsSync(compiled) || statSync(compiled).mtimeMs < compilerTime) stale.push(file.path);
 }
 modules.sort();
 keepOnly(scripts, wanted);
-if (stale.length > 0)
-	execFileSync(values.compiler, [bytecode, ...stale], { stdio: "inherit" });
+if (stale.length > 0) execFileSync(values.compiler, [bytecode, ...stale], { stdio: "inherit" });
 keepOnly(bytecode, new Set(modules.map((name) => `${name}.bc`)));
 
 if (values.table) {
-	const compiled = modules.map((name) => join(bytecode, `${name}.bc`));
-	const assembly = [
-		"// Generated by scripts/build-shim.mjs.",
-		'.section .rodata, "a"',
-		...compiled.flatMap((path, i) => [
-			`.global moor_bytecode_${i}`,
-			".balign 8",
-			`moor_bytecode_${i}: .incbin ${JSON.stringify(path)}`,
-		]),
-		'.section .note.GNU-stack, "", @progbits',
-	];
-	const table = [
-		"// Generated by scripts/build-shim.mjs.",
-		'#include "modules-table.h"',
-		...compiled.map((_, i) => `extern const uint8_t moor_bytecode_${i}[];`),
-		"const MoorModule moor_module_table[] = {",
-		...modules.map(
-			(name, i) =>
-				`    {${JSON.stringify(name)}, moor_bytecode_${i}, ${statSync(compiled[i]).size}},`,
-		),
-		"    {0, 0, 0},",
-		"};",
-	];
-	put(join(out, "modules.c"), `${table.join("\n")}\n`);
-	put(join(out, "bytecode.S"), `${assembly.join("\n")}\n`);
+  const compiled = modules.map((name) => join(bytecode, `${name}.bc`));
+  const assembly = [
+    "// Generated by scripts/build-shim.mjs.",
+    '.section .rodata, "a"',
+    ...compiled.flatMap((path, i) => [
+      `.global moor_bytecode_${i}`,
+      ".balign 8",
+      `moor_bytecode_${i}: .incbin ${JSON.stringify(path)}`,
+    ]),
+    '.section .note.GNU-stack, "", @progbits',
+  ];
+  const table = [
+    "// Generated by scripts/build-shim.mjs.",
+    '#include "modules-table.h"',
+    ...compiled.map((_, i) => `extern const uint8_t moor_bytecode_${i}[];`),
+    "const MoorModule moor_module_table[] = {",
+    ...modules.map((name, i) => `    {${JSON.stringify(name)}, moor_bytecode_${i}, ${statSync(compiled[i]).size}},`),
+    "    {0, 0, 0},",
+    "};",
+  ];
+  put(join(out, "modules.c"), `${table.join("\n")}\n`);
+  put(join(out, "bytecode.S"), `${assembly.join("\n")}\n`);
 }

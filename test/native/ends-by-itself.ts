@@ -7,11 +7,11 @@ import { good, print } from "./checks.ts";
 
 const fd = good(sys.eventfd(), "eventfd");
 good(
-	sys.pollStart(fd, POLLIN, () => {}),
-	"pollStart",
+  sys.pollStart(fd, POLLIN, () => {}),
+  "pollStart",
 );
 sys.timerStart(5, () => {
-	print("ok - the timer fired, and the poll is stopped");
-	good(sys.pollStop(fd), "pollStop");
-	good(sys.close(fd), "close");
+  print("ok - the timer fired, and the poll is stopped");
+  good(sys.pollStop(fd), "pollStop");
+  good(sys.close(fd), "close");
 });

@@ -7,17 +7,17 @@ import sys from "sys";
 import { print } from "./checks.ts";
 
 async function endless(): Promise<void> {
-	for (;;) {
-		try {
-			await undefined;
-		} catch {
-			print("not ok - the interrupt was caught");
-			sys.exit(1);
-		}
-	}
+  for (;;) {
+    try {
+      await undefined;
+    } catch {
+      print("not ok - the interrupt was caught");
+      sys.exit(1);
+    }
+  }
 }
 async function waiting(): Promise<void> {
-	await endless();
+  await endless();
 }
 void waiting();
 sys.timerStart(1, () => print("ok - alive after the interrupt"));

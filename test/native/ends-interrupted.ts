@@ -8,13 +8,13 @@ import sys from "sys";
 import { print } from "./checks.ts";
 
 sys.timerStart(0, () => {
-	try {
-		for (;;);
-	} catch {
-		print("not ok - the interrupt was caught");
-		sys.exit(1);
-	}
+  try {
+    for (;;);
+  } catch {
+    print("not ok - the interrupt was caught");
+    sys.exit(1);
+  }
 });
 sys.timerStart(1, () => {
-	print("ok - alive after the interrupt");
+  print("ok - alive after the interrupt");
 });

@@ -5,6 +5,6 @@
 import sys from "sys";
 
 await new Promise<void>((resolve) => {
-	sys.timerStart(1, resolve);
+  sys.timerStart(1, resolve);
 });
 throw new Error("the main module fails");

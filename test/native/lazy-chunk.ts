@@ -3,5 +3,5 @@
 let calls = 0;
 
 export function next(): number {
-	return ++calls;
+  return ++calls;
 }
