@@ -25,11 +25,14 @@ export async function check(name: string, body: () => void | Promise<void>): Pro
   }
 }
 
-/** Ends the process: 0 when every fact held. */
-export function finish(): never {
+/**
+ * The last word of a test file: ends the process with 1 when a fact does not hold. Else the loop is left to end by itself,
+ * after which the sanitized host takes the engine down and so finds every value that C code still holds.
+ */
+export function finish(): void {
   const count = failures === 0 ? `${passed} facts` : `${failures} of ${passed + failures} facts do not hold`;
   print(`${failures === 0 ? "ok" : "FAILED"} - ${count}`);
-  return sys.exit(failures === 0 ? 0 : 1);
+  if (failures > 0) sys.exit(1);
 }
 
 function show(value: unknown): string {

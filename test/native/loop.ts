@@ -1,18 +1,8 @@
-// Timers, polls, signals, and the order of callbacks and promise jobs.
+// Timers, polls, and the order of callbacks and promise jobs.
 
 import sys from "sys";
 import { EBADF, EEXIST, ENOENT, EPERM } from "../../src/sys/errno.ts";
-import {
-  O_CREAT,
-  O_NONBLOCK,
-  O_RDWR,
-  POLLERR,
-  POLLHUP,
-  POLLIN,
-  POLLOUT,
-  SIGHUP,
-  SIGUSR1,
-} from "../../src/sys/flags.ts";
+import { O_CREAT, O_NONBLOCK, O_RDWR, POLLERR, POLLHUP, POLLIN, POLLOUT } from "../../src/sys/flags.ts";
 import type { Fd, TimerId } from "../../src/sys/sys.d.ts";
 import {
   after,
@@ -310,39 +300,15 @@ await check("awaited rejections that are caught are not reported", async () => {
   equal(told, []);
 });
 
-await check("signalStart: each signal with its sender; once", async () => {
-  const pid = Number(good(sys.readlink("/proc/self"), "readlink"));
-  const seen: [number, number][] = [];
-  good(
-    sys.signalStart([SIGUSR1, SIGHUP], (signal, sender) => seen.push([signal, sender])),
-    "signalStart",
-  );
-  fails(
-    sys.signalStart([SIGHUP], () => {}),
-    EEXIST,
-    "signalStart again",
-  );
-  good(sys.kill(pid, SIGUSR1), "kill");
-  good(sys.kill(pid, SIGHUP), "kill");
-  equal(seen, [], "not from within the call");
-  await after(5);
-  equal(seen, [
-    [SIGHUP, pid],
-    [SIGUSR1, pid],
-  ]);
-});
-
 await check("wrong types are TypeErrors", () => {
   typeError(() => sys.timerStart("1" as never, () => {}), "a string for a delay");
   typeError(() => sys.timerStart(Number.POSITIVE_INFINITY, () => {}), "infinity");
   typeError(() => sys.timerStart(1, undefined as never), "no function");
   typeError(() => sys.pollStart(0 as Fd, POLLIN, {} as never), "an object for a function");
-  typeError(() => sys.signalStart(1 as never, () => {}), "a number for signals");
-  typeError(() => sys.signalStart([1000], () => {}), "no such signal");
   typeError(() => sys.onUncaught(1 as never), "a number for a function");
 });
 
-// The epoll and the signalfd are the loop's own.
-await check("nothing else is left open", () => equal(openFds(), fdsBefore + 2, "open fds"));
+// The epoll is the loop's own.
+await check("nothing else is left open", () => equal(openFds(), fdsBefore + 1, "open fds"));
 
 finish();
