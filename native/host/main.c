@@ -1,5 +1,7 @@
-// The executable: ignores SIGPIPE (a peer that goes away is an errno, not a death), starts the engine and runs main.js.
+// The executable: makes sure of what all code takes for granted (0, 1 and 2 are open; SIGPIPE is ignored: a peer that goes
+// away is an errno, not a death), starts the engine and runs main.js.
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -8,8 +10,18 @@
 
 extern char **environ;
 
+// Whoever starts us with one of 0, 1, 2 closed would see it taken by the next open, and written to as stderr.
+static void open_standard_fds(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            _exit(1);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_fds();
     signal(SIGPIPE, SIG_IGN);
     JSContext *ctx = moor_engine_start(argc, argv, environ);
     int status = moor_engine_run(ctx, "main.js");

@@ -120,11 +120,15 @@ export interface Sys {
   timerStart(delayMs: number, fn: () => void): TimerId;
   /** Nothing happens when it has fired or was stopped before. */
   timerStop(id: TimerId): void;
-  /** Level-triggered; one poll per fd (-EEXIST). fn gets POLLIN 1, POLLOUT 4, POLLERR 8, POLLHUP 16 or-ed. Stop it before the fd is closed. */
+  /**
+   * Level-triggered; one poll per fd (-EEXIST); -EPERM for a regular file. fn gets POLLIN 1, POLLOUT 4, POLLERR 8,
+   * POLLHUP 16 or-ed; error and hang-up come unasked, again and again, unless events is 0: that silences the poll, and
+   * alone it does not keep the loop alive. Stop it before the fd is closed.
+   */
   pollStart(fd: Fd, events: number, fn: (events: number) => void): Status;
   pollChange(fd: Fd, events: number): Status;
   pollStop(fd: Fd): Status;
-  /** Blocks these signals and calls fn for each from the loop (signalfd). May be called once. SIGPIPE is always ignored. */
+  /** Blocks these signals and calls fn for each from the loop (signalfd). May be called once. It keeps the loop alive. SIGPIPE is always ignored. */
   signalStart(signals: readonly number[], fn: (signal: number, senderPid: Pid) => void): Status;
 
   /** Blocks the whole process (nanosleep): only for the short-lived `start`, before the loop has been used. */
@@ -265,6 +269,7 @@ export interface Sys {
   realtimeNs(): bigint;
   /** CLOCK_MONOTONIC, milliseconds with fraction. */
   monotonicMs(): number;
+  /** At most 4096 (TypeError past that). */
   randomBytes(count: number): Uint8Array;
   encodeUtf8(text: string): Uint8Array;
   /** Malformed sequences become U+FFFD. */
