@@ -80,7 +80,8 @@ export class FifoReader {
     this.#socket = undefined;
     if (socket === undefined) return;
     socket.pause();
-    for (let rest: Buffer | null = socket.read(); rest !== null; rest = socket.read()) this.#take(rest);
+    // read() hands what is buffered to the data listener.
+    while (socket.read() !== null);
     const closed = new Promise((resolve) => socket.on("close", resolve));
     socket.destroy();
     await closed;
@@ -165,6 +166,12 @@ export function visitFifo(path: string, count: number): { bytes: Buffer; ended: 
     closeSync(fd);
   }
   return { bytes: Buffer.concat(chunks), ended };
+}
+
+/** Opens the FIFO for reading without reading; the returned function closes it again. */
+export function holdFifo(path: string): () => void {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  return () => closeSync(fd);
 }
 
 export class FifoWriter {
