@@ -20,6 +20,7 @@ const emptyCodec: MessageCodec<EmptyMessage> = {
 };
 
 const CALL_MS = 30_000;
+const WAIT_MS = 3_600_000;
 
 export class ContainerdApi {
   readonly #client: grpc.Client;
@@ -33,6 +34,8 @@ export class ContainerdApi {
       "grpc.max_reconnect_backoff_ms": 200,
     });
     this.#metadata.set("containerd-namespace", namespace);
+    // A call made while the daemon is away waits for it, up to the call's deadline.
+    this.#metadata.setOptions({ waitForReady: true });
   }
 
   close(): void {
@@ -45,10 +48,9 @@ export class ContainerdApi {
     requestCodec: MessageCodec<Q>,
     responseCodec: MessageCodec<S>,
     request: Q,
-    deadlineMs: number | undefined = CALL_MS,
+    deadlineMs = CALL_MS,
   ): Promise<S> {
-    const options: grpc.CallOptions = { waitForReady: true } as grpc.CallOptions;
-    if (deadlineMs !== undefined) options.deadline = Date.now() + deadlineMs;
+    const options: grpc.CallOptions = { deadline: Date.now() + deadlineMs };
     return new Promise((resolve, reject) => {
       this.#client.makeUnaryRequest(
         `/containerd.services.${method}`,
@@ -83,11 +85,10 @@ export class ContainerdApi {
     return this.#task("Get", tasks.GetRequest, tasks.GetResponse, { containerId, execId });
   }
 
-  /** No deadline: it ends with the process. */
+  /** Ends with the process; its deadline is out of the way. */
   wait(containerId: string, execId = ""): Promise<tasks.WaitResponse> {
     const method = "tasks.v1.Tasks/Wait";
-    // With waitForReady and no deadline; undefined would mean the default, hence the far future.
-    return this.call(method, tasks.WaitRequest, tasks.WaitResponse, { containerId, execId }, 3_600_000);
+    return this.call(method, tasks.WaitRequest, tasks.WaitResponse, { containerId, execId }, WAIT_MS);
   }
 
   async kill(containerId: string, signal: number, execId = "", all = false): Promise<void> {
