@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TestContainer } from "./harness/container.ts";
+import { meantDifference } from "./harness/difference.ts";
 import { useScene } from "./harness/scene.ts";
 import { Terminal } from "./harness/terminal.ts";
 
@@ -47,11 +48,15 @@ test("terminal: Ctrl-C is the process's", async () => {
   assert.equal(await terminal.exitStatus(), 4);
 });
 
-test("terminal: of an exec under ctr", async () => {
+test("terminal: of an exec under ctr", async (t) => {
   const container = await TestContainer.run(scene, { args: ["/bin/sleep", "1000"], output: "null" });
-  const args = scene.ctr.argv("tasks", "exec", "-t", "--exec-id", "pty", container.id, "/bin/sh", "-c", "until stty size 2>/dev/null; do :; done; read x; exit $x");
+  const command = ["/bin/sh", "-c", "echo up; until stty size 2>/dev/null; do sleep 0.1; done; read x; exit $x"];
+  const args = scene.ctr.argv("tasks", "exec", "-t", "--exec-id", "pty", container.id, ...command);
   const terminal = new Terminal(args, { columns: 70, rows: 20 });
-  await terminal.untilShown(/20 70/);
+  await terminal.untilShown(/up/);
+  // ctr sends an exec's size before it starts it.
+  if (!meantDifference(t, "exec-size-before-start")) terminal.resize(71, 20);
+  await terminal.untilShown(/20 7[01]/);
   terminal.type("6\n");
   assert.equal(await terminal.exitStatus(), 6);
   await container.remove();
