@@ -18,7 +18,7 @@ test("terminal: a shell under ctr run -t sees the size, takes input, and its sta
   });
   await terminal.untilShown(/# /);
   // ctr sets the size when it has started the process, so the first look may come too early.
-  terminal.type("until stty size 2>/dev/null; do :; done\n");
+  terminal.type("until stty size 2>&1 | grep -E '^[1-9]'; do :; done\n");
   await terminal.untilShown(/33 91/);
   terminal.type("tty; exit 9\n");
   await terminal.untilShown(/\/dev\/pts\/\d|\/dev\/console/);
@@ -50,7 +50,7 @@ test("terminal: Ctrl-C is the process's", async () => {
 
 test("terminal: of an exec under ctr", async (t) => {
   const container = await TestContainer.run(scene, { args: ["/bin/sleep", "1000"], output: "null" });
-  const command = ["/bin/sh", "-c", "echo up; until stty size 2>/dev/null; do sleep 0.1; done; read x; exit $x"];
+  const command = ["/bin/sh", "-c", "echo up; until stty size 2>&1 | grep -E \"^[1-9]\"; do sleep 0.1; done; read x; exit $x"];
   const args = scene.ctr.argv("tasks", "exec", "-t", "--exec-id", "pty", container.id, ...command);
   const terminal = new Terminal(args, { columns: 70, rows: 20 });
   await terminal.untilShown(/up/);
