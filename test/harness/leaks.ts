@@ -5,7 +5,9 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { TestContext } from "node:test";
 import { runOk } from "./command.ts";
+import { meantDifference } from "./difference.ts";
 import type { Scene } from "./scene.ts";
 import { markedProcesses } from "./processes.ts";
 import { until } from "./until.ts";
@@ -28,6 +30,17 @@ function list(dir: string): string[] {
 /** The path of the socket that the shim of container or group `id` binds: the stock shim's and containerd's rule. */
 export function shimSocketPath(daemonAddress: string, namespace: string, id: string): string {
   return join(SOCKET_DIR, createHash("sha256").update(join(daemonAddress, namespace, id)).digest("hex"));
+}
+
+/**
+ * To be called once the shim of container or group `id` has been killed and cleaned up: Moor must have removed its
+ * socket; the stock shim leaves it, and the leak check shall not stumble over that again.
+ */
+export async function expectNoStaleSocket(t: TestContext, scene: Scene, id: string): Promise<void> {
+  const path = shimSocketPath(scene.daemon.address, scene.namespace, id);
+  if (meantDifference(t, "no-socket-of-a-killed-shim")) {
+    await until(`the socket of ${id} to be gone`, SETTLE_MS, () => !existsSync(path));
+  } else rmSync(path, { force: true });
 }
 
 /** Every cgroup of the scene, all hierarchies, whether named after its namespace or holding its tag further down. */
