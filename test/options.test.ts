@@ -1,0 +1,95 @@
+// The runtime's options: another runtime program, another root, and options that are refused.
+
+import assert from "node:assert/strict";
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Options } from "../src/api/runc-options.ts";
+import { TestContainer } from "./harness/container.ts";
+import { onlyMoor } from "./harness/difference.ts";
+import { findInPath } from "./harness/repository.ts";
+import { useScene } from "./harness/scene.ts";
+
+const scene = useScene();
+const OPTIONS_TYPE = "containerd.runc.v1.Options";
+
+function options(changed: Partial<Options>): { typeUrl: string; value: Uint8Array } {
+  return { typeUrl: OPTIONS_TYPE, value: Options.encode({ ...Options.decode(new Uint8Array()), ...changed }).finish() };
+}
+
+const skip = findInPath("crun") === undefined ? "crun is not installed" : false;
+
+/**
+ * crun behind a script, so that the option names a file of our own. crun refuses a machine that mounts cgroup v1 with
+ * controllers left on a v2 beside it; there the script hides the v2 one in a mount namespace.
+ */
+function crunScript(): string {
+  const path = join(scene.dir, "crun-script");
+  const unified = "/sys/fs/cgroup/unified";
+  const isHybrid =
+    existsSync(`${unified}/cgroup.controllers`) && readFileSync(`${unified}/cgroup.controllers`, "utf8").trim() !== "";
+  const run = isHybrid ? `exec unshare -m sh -c 'umount ${unified} && exec crun "$@"' crun "$@"` : 'exec crun "$@"';
+  writeFileSync(path, `#!/bin/sh\n${run}\n`);
+  chmodSync(path, 0o755);
+  return path;
+}
+
+test("options: crun as the runtime, through ctr", { skip }, async () => {
+  const flags = ["--rm", "--runc-binary", crunScript()];
+  const result = await scene.ctr.run(flags, scene.newId("crun"), ["/bin/sh", "-c", "echo by crun; exit 8"]);
+  assert.equal(result.stdout, "by crun\n");
+  assert.equal(result.status, 8);
+});
+
+test("options: crun's container lives through exec, pause and kill", { skip }, async () => {
+  const container = await TestContainer.run(scene, {
+    args: ["/bin/sleep", "1000"],
+    output: "null",
+    taskOptions: options({ binaryName: crunScript() }),
+  });
+  assert.equal((await container.execToEnd(["/bin/payload", "pattern", "0", "12"])).status, 12);
+  await scene.api.pause(container.id);
+  assert.equal((await container.init.state()).status, "PAUSED");
+  await scene.api.resume(container.id);
+  await container.remove();
+});
+
+test("options: a runtime root of one's own", async () => {
+  const root = join(scene.dir, "runtime-root");
+  const container = await TestContainer.run(scene, {
+    args: ["/bin/sleep", "1000"],
+    output: "null",
+    taskOptions: options({ root }),
+  });
+  assert.ok(existsSync(join(root, scene.namespace, container.id)));
+  await container.remove();
+  assert.equal(existsSync(join(root, scene.namespace, container.id)), false);
+});
+
+test("options: a runtime that is not there is an error that names it", async () => {
+  const made = TestContainer.create(scene, {
+    args: ["/bin/true"],
+    output: "null",
+    taskOptions: options({ binaryName: "/no/such/runtime" }),
+  });
+  await assert.rejects(made, /\/no\/such\/runtime/);
+});
+
+test("options: of a type nobody knows are refused by name", async (t) => {
+  if (onlyMoor(t, "unknown-options-are-refused")) return;
+  const made = TestContainer.create(scene, {
+    args: ["/bin/true"],
+    output: "null",
+    taskOptions: { typeUrl: "some.other.v1.Options", value: new Uint8Array() },
+  });
+  await assert.rejects(made, /some\.other\.v1\.Options/);
+});
+
+test("options: no pivot_root and no new keyring are passed on", async () => {
+  const container = await TestContainer.run(scene, {
+    args: ["/bin/echo", "up"],
+    taskOptions: options({ noPivotRoot: true, noNewKeyring: true }),
+  });
+  assert.equal(await container.init.out.allText(), "up\n");
+  assert.equal((await container.end()).status, 0);
+});
