@@ -3,7 +3,7 @@
 // at the same time.
 
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { runOk } from "./command.ts";
@@ -47,10 +47,12 @@ export async function expectNoStaleSocket(t: TestContext, scene: Scene, id: stri
 export function sceneCgroups(namespace: string): string[] {
   const found: string[] = [];
   const walk = (dir: string): void => {
-    for (const entry of readdirSync(dir, { withFileTypes: true })) {
-      if (!entry.isDirectory()) continue;
-      found.push(join(dir, entry.name));
-      walk(join(dir, entry.name));
+    for (const name of list(dir)) {
+      const path = join(dir, name);
+      // A cgroup may go while one looks.
+      if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) continue;
+      found.push(path);
+      walk(path);
     }
   };
   for (const controller of list(CGROUP_ROOT)) {
