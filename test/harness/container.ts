@@ -194,6 +194,20 @@ export class TestContainer {
       extensions: {},
       sandbox: "",
     });
+    try {
+      return new TestContainer(scene, id, await TestContainer.#createTask(scene, id, options));
+    } catch (cause) {
+      await scene.api.deleteContainer(id);
+      throw cause;
+    }
+  }
+
+  /** Makes a new task for this container, whose former one has been deleted: from a checkpoint, or afresh. */
+  async recreate(options: ContainerOptions): Promise<TestContainer> {
+    return new TestContainer(this.#scene, this.id, await TestContainer.#createTask(this.#scene, this.id, options));
+  }
+
+  static async #createTask(scene: Scene, id: string, options: ContainerOptions): Promise<TestProcess> {
     const init = new TestProcess(scene, id, "", options);
     try {
       const answer = await scene.api.createTask({
@@ -208,10 +222,9 @@ export class TestContainer {
         taskApiVersion: 0,
       });
       init.pid = answer.pid;
-      return new TestContainer(scene, id, init);
+      return init;
     } catch (cause) {
       init.forget();
-      await scene.api.deleteContainer(id);
       throw cause;
     }
   }

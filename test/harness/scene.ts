@@ -17,6 +17,8 @@ import type { SceneNames } from "./scene-names.ts";
 export interface SceneOptions {
   /** Added to containerd's environment. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** What a test file needs before its first test, once containerd runs. */
+  readonly prepare?: (scene: Scene) => Promise<void>;
 }
 
 export class Scene implements SceneNames {
@@ -85,7 +87,10 @@ export class Scene implements SceneNames {
 export function useScene(options: SceneOptions = {}): Scene {
   if (process.getuid?.() !== 0) throw new Error("the end-to-end tests run containers and so need root");
   const scene = new Scene(options);
-  before(() => scene.open());
+  before(async () => {
+    await scene.open();
+    await options.prepare?.(scene);
+  });
   after(() => scene.close());
   return scene;
 }
