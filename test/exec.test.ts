@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { TestContainer } from "./harness/container.ts";
 import { codeOf, GrpcCode } from "./harness/containerd-api.ts";
 import { meantDifference } from "./harness/difference.ts";
+import { removeCtrFifos } from "./harness/leaks.ts";
 import { useScene } from "./harness/scene.ts";
 
 const scene = useScene();
@@ -139,15 +140,16 @@ test("exec: those alive when init dies are announced before it, each once", asyn
 
 test("exec: ctr's, attached and detached", async () => {
   const container = await idle();
-  const attached = await scene.ctr.call(
-    ["tasks", "exec", "--exec-id", "attached", container.id, "/bin/sh", "-c", "echo here; exit 5"],
-  );
-  assert.equal(attached.stdout, "here\n");
-  assert.equal(attached.status, 5);
-  await scene.ctr.ok(["tasks", "exec", "-d", "--exec-id", "detached", container.id, "/bin/sleep", "1000"]);
-  assert.equal((await scene.api.get(container.id, "detached")).process?.id, "detached");
-  await scene.api.kill(container.id, 9, "detached");
-  await scene.api.wait(container.id, "detached");
-  await scene.api.deleteProcess(container.id, "detached");
+  const [attached, detached] = [`attached-${scene.tag}`, `detached-${scene.tag}`];
+  const command = ["/bin/sh", "-c", "echo here; exit 5"];
+  const result = await scene.ctr.call(["tasks", "exec", "--exec-id", attached, container.id, ...command]);
+  assert.equal(result.stdout, "here\n");
+  assert.equal(result.status, 5);
+  await scene.ctr.ok(["tasks", "exec", "-d", "--exec-id", detached, container.id, "/bin/sleep", "1000"]);
+  assert.equal((await scene.api.get(container.id, detached)).process?.id, detached);
+  await scene.api.kill(container.id, 9, detached);
+  await scene.api.wait(container.id, detached);
+  await scene.api.deleteProcess(container.id, detached);
+  removeCtrFifos(scene);
   await container.remove();
 });

@@ -27,7 +27,7 @@ test("footprint: memory of an idle shim with one container", async (t) => {
   if (stock !== undefined && runtimeName !== "io.containerd.runc.v2") {
     const id = scene.newId("stock");
     await scene.ctr.ok(["run", "-d", "--runtime", "io.containerd.runc.v2", "--rootfs", scene.rootfs, id, "/bin/sleep", "1000"]);
-    await scene.ctr.ok(["tasks", "exec", "--exec-id", "once", id, "/bin/true"]);
+    await scene.ctr.ok(["tasks", "exec", "--exec-id", `once-${scene.tag}`, id, "/bin/true"]);
     const pid = (await scene.ctr.tasks()).get(id)?.pid ?? 0;
     t.diagnostic(`io.containerd.runc.v2: ${JSON.stringify(memoryOf(processInfo(pid)?.ppid ?? 0))}`);
     await scene.ctr.remove(id);

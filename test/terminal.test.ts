@@ -51,7 +51,7 @@ test("terminal: Ctrl-C is the process's", async () => {
 test("terminal: of an exec under ctr", async (t) => {
   const container = await TestContainer.run(scene, { args: ["/bin/sleep", "1000"], output: "null" });
   const command = ["/bin/sh", "-c", "echo up; until stty size 2>&1 | grep -E \"^[1-9]\"; do sleep 0.1; done; read x; exit $x"];
-  const args = scene.ctr.argv("tasks", "exec", "-t", "--exec-id", "pty", container.id, ...command);
+  const args = scene.ctr.argv("tasks", "exec", "-t", "--exec-id", `pty-${scene.tag}`, container.id, ...command);
   const terminal = new Terminal(args, { columns: 70, rows: 20 });
   await terminal.untilShown(/up/);
   // ctr sends an exec's size before it starts it.

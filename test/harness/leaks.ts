@@ -18,6 +18,7 @@ const RUNC_ROOT = "/run/containerd/runc";
 const CGROUP_ROOT = "/sys/fs/cgroup";
 /** How long the daemon and the shims may take to clean up after the last call. */
 const SETTLE_MS = 5_000;
+const EMPTY_FOR_MS = 2_000;
 
 function list(dir: string): string[] {
   try {
@@ -127,10 +128,30 @@ export async function clearAway(scene: Scene): Promise<void> {
     const target = line.split(" ")[4];
     if (target !== undefined) await runOk(["umount", "-l", target]).catch(() => undefined);
   }
-  for (const dir of sceneCgroups(scene.namespace).reverse()) removeCgroup(dir);
-  for (const controller of list(CGROUP_ROOT)) removeCgroup(join(CGROUP_ROOT, controller, scene.namespace));
+  for (const dir of sceneCgroups(scene.namespace).reverse()) removeFolder(dir);
+  for (const controller of list(CGROUP_ROOT)) removeFolder(join(CGROUP_ROOT, controller, scene.namespace));
   for (const id of scene.ids) rmSync(shimSocketPath(scene.daemon.address, scene.namespace, id), { force: true });
   rmSync(join(RUNC_ROOT, scene.namespace), { recursive: true, force: true });
+  removeCtrFifos(scene);
+  removeEmptyFifoFolders();
+}
+
+/** Removes the FIFOs of ctr's that are left when it ran detached and something else deleted the process. */
+export function removeCtrFifos(scene: Scene): void {
+  for (const dir of list(FIFO_DIR)) {
+    for (const name of list(join(FIFO_DIR, dir))) {
+      if (name.includes(scene.tag)) rmSync(join(FIFO_DIR, dir, name), { force: true });
+    }
+  }
+}
+
+/** A ctr that is killed leaves its FIFO folder; those that have been empty for a while are nobody's. */
+function removeEmptyFifoFolders(): void {
+  for (const name of list(FIFO_DIR)) {
+    const dir = join(FIFO_DIR, name);
+    const changedMs = statSync(dir, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+    if (Date.now() - changedMs > EMPTY_FOR_MS && list(dir).length === 0) removeFolder(dir);
+  }
 }
 
 function thawAll(dir: string): void {
@@ -149,10 +170,10 @@ function writeQuietly(path: string, text: string): void {
   }
 }
 
-function removeCgroup(dir: string): void {
+function removeFolder(dir: string): void {
   try {
     rmdirSync(dir);
   } catch {
-    // Not there, or someone is still in it: the leak check has said so already.
+    // Not there, or something is still in it: the leak check has said so already.
   }
 }

@@ -17,6 +17,8 @@ import type { SceneNames } from "./scene-names.ts";
 export interface SceneOptions {
   /** Added to containerd's environment. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** No containerd: the tests drive shims themselves. */
+  readonly withoutDaemon?: boolean;
   /** What a test file needs before its first test, once containerd runs. */
   readonly prepare?: (scene: Scene) => Promise<void>;
 }
@@ -34,7 +36,10 @@ export class Scene implements SceneNames {
   readonly events = new EventLog();
   readonly api: ContainerdApi;
 
+  readonly #withoutDaemon: boolean;
+
   constructor(options: SceneOptions) {
+    this.#withoutDaemon = options.withoutDaemon === true;
     this.dir = mkdtempSync(join(tmpdir(), `moor-e2e-${this.tag}-`));
     this.fifoDir = join(this.dir, "fifo");
     this.rootfs = join(this.dir, "rootfs");
@@ -52,7 +57,9 @@ export class Scene implements SceneNames {
 
   async open(): Promise<void> {
     mkdirSync(this.fifoDir);
+    mkdirSync(join(this.dir, "tmp"));
     await makeRootfs(this.rootfs);
+    if (this.#withoutDaemon) return;
     await this.daemon.start();
     this.events.subscribe(this.api, this.namespace);
   }
@@ -67,7 +74,7 @@ export class Scene implements SceneNames {
   /** Ends the daemon and removes everything. @throws Error when a test left something behind. */
   async close(): Promise<void> {
     try {
-      if (!this.daemon.isRunning) await this.daemon.start();
+      if (!this.daemon.isRunning && !this.#withoutDaemon) await this.daemon.start();
       await assertNothingLeft(this);
     } finally {
       for (const undo of this.#undo) undo();
