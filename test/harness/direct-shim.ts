@@ -1,7 +1,7 @@
 // A shim without a daemon: its binary started by hand in a bundle of the tests' own, and spoken to over ttrpc, for all
 // that a daemon would hide: codes, exact answers, odd requests, several clients.
 
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as api from "../../src/api/task.ts";
 import { run, type CommandResult } from "./command.ts";
@@ -68,6 +68,7 @@ export class TestBundle {
   readonly id: string;
   readonly dir: string;
   readonly log: FifoReader;
+  #logFd: number | undefined;
 
   constructor(scene: Scene, args: readonly string[], change?: (spec: OciSpec) => void) {
     this.id = scene.newId("d");
@@ -76,15 +77,30 @@ export class TestBundle {
     const spec = ociSpec(scene, this.id, scene.rootfs, ociProcess(args));
     change?.(spec);
     writeFileSync(join(this.dir, "config.json"), JSON.stringify(spec));
-    makeFifo(join(this.dir, "log"));
-    this.log = new FifoReader(join(this.dir, "log"), true);
-    scene.onClose(() => this.log.close());
+    const logPath = join(this.dir, "log");
+    makeFifo(logPath);
+    // As the daemon does: both ends are open, so that the log outlives a shim.
+    this.#logFd = openSync(logPath, constants.O_RDWR | constants.O_NONBLOCK);
+    this.log = new FifoReader(logPath, true);
+    scene.onClose(() => this.#closeLog());
+  }
+
+  #closeLog(): void {
+    this.log.close();
+    if (this.#logFd !== undefined) closeSync(this.#logFd);
+    this.#logFd = undefined;
   }
 
   remove(): void {
-    this.log.close();
+    this.#closeLog();
     rmSync(this.dir, { recursive: true, force: true });
   }
+}
+
+export interface ActionOptions {
+  readonly input?: Buffer;
+  /** Added to the environment; undefined takes a variable away. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
 /** Runs an action of the shim's binary in a bundle, as containerd does. */
@@ -92,7 +108,7 @@ export function shimAction(
   scene: Scene,
   bundle: TestBundle,
   action: readonly string[],
-  input: Buffer = Buffer.alloc(0),
+  options: ActionOptions = {},
 ): Promise<CommandResult> {
   const flags = ["-namespace", scene.namespace, "-address", scene.daemon.address, "-publish-binary", "/usr/bin/containerd"];
   return run([shimPath(), ...flags, "-id", bundle.id, ...action], {
@@ -101,8 +117,9 @@ export function shimAction(
       PATH: process.env["PATH"],
       TMPDIR: join(scene.dir, "tmp"),
       TTRPC_ADDRESS: `${scene.daemon.address}.ttrpc`,
+      ...options.environment,
     },
-    input,
+    input: options.input ?? Buffer.alloc(0),
     deadlineMs: 15_000,
   });
 }
@@ -120,8 +137,12 @@ export class DirectShim {
 
   /** Makes a bundle, starts its shim and connects. */
   static async start(scene: Scene, args: readonly string[], change?: (spec: OciSpec) => void): Promise<DirectShim> {
-    const bundle = new TestBundle(scene, args, change);
-    const result = await shimAction(scene, bundle, ["start"]);
+    return await DirectShim.startIn(scene, new TestBundle(scene, args, change));
+  }
+
+  /** Starts the shim of a bundle and connects. */
+  static async startIn(scene: Scene, bundle: TestBundle, options: ActionOptions = {}): Promise<DirectShim> {
+    const result = await shimAction(scene, bundle, ["start"], options);
     if (result.status !== 0) throw new Error(`start exited ${result.status}: ${result.stderr}${result.stdout}`);
     const path = result.stdout.trim().replace(/^unix:\/\//, "");
     const client = await RawClient.connect(path);

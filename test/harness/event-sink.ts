@@ -42,6 +42,10 @@ export class EventSink {
     this.#server = undefined;
   }
 
+  get isOpen(): boolean {
+    return this.#server !== undefined;
+  }
+
   topics(): string[] {
     return this.events.map((event) => event.topic.replace("/tasks/", ""));
   }
