@@ -65,7 +65,9 @@ test(`exec load: ${AT_ONCE} at once`, async (t) => {
   })();
   const execs = await Promise.all(
     Array.from({ length: AT_ONCE }, async (_value, number) => {
-      const exec = await container.addExec(["/bin/sh", "-c", `read x; echo $x ${number}; exit ${number}`], { stdin: true });
+      const exec = await container.addExec(["/bin/sh", "-c", `read x; echo $x ${number}; exit ${number}`], {
+        stdin: true,
+      });
       await exec.start();
       return exec;
     }),

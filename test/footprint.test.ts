@@ -26,14 +26,25 @@ test("footprint: memory of an idle shim with one container", async (t) => {
   const stock = findInPath("containerd-shim-runc-v2");
   if (stock !== undefined && runtimeName !== "io.containerd.runc.v2") {
     const id = scene.newId("stock");
-    await scene.ctr.ok(["run", "-d", "--runtime", "io.containerd.runc.v2", "--rootfs", scene.rootfs, id, "/bin/sleep", "1000"]);
+    await scene.ctr.ok([
+      "run",
+      "-d",
+      "--runtime",
+      "io.containerd.runc.v2",
+      "--rootfs",
+      scene.rootfs,
+      id,
+      "/bin/sleep",
+      "1000",
+    ]);
     await scene.ctr.ok(["tasks", "exec", "--exec-id", `once-${scene.tag}`, id, "/bin/true"]);
     const pid = (await scene.ctr.tasks()).get(id)?.pid ?? 0;
     t.diagnostic(`io.containerd.runc.v2: ${JSON.stringify(memoryOf(processInfo(pid)?.ppid ?? 0))}`);
     await scene.ctr.remove(id);
   }
   await container.remove();
-  if (runtimeName.startsWith("io.containerd.moor.")) assert.ok(memory.rssKb < RSS_LIMIT_KB, `${memory.rssKb} kB resident`);
+  if (runtimeName.startsWith("io.containerd.moor."))
+    assert.ok(memory.rssKb < RSS_LIMIT_KB, `${memory.rssKb} kB resident`);
 });
 
 test("footprint: the binary is static, small, and runs alone in an empty folder", async (t) => {

@@ -44,7 +44,9 @@ test("group: each container has its own events, pids and execs", async () => {
   );
   assert.equal(new Set(containers.map(({ init }) => shimPidOf(init.pid))).size, 1);
   // The same exec id in each.
-  const execs = await Promise.all(containers.map((container) => container.exec(["/bin/sleep", "1000"], { output: "null" })));
+  const execs = await Promise.all(
+    containers.map((container) => container.exec(["/bin/sleep", "1000"], { output: "null" })),
+  );
   for (const [index, container] of containers.entries()) {
     const { processes } = await scene.api.pids(container.id);
     const expected = [container.init.pid, execs[index]?.pid].sort();

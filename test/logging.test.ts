@@ -49,7 +49,12 @@ test("logging: file:// takes both streams, and more is appended", async () => {
     await container.end();
   }
   const lines = (): string[] => readFileSync(path, "utf8").trim().split("\n").sort();
-  await until("four lines", 5_000, () => lines().length >= 4, () => JSON.stringify(lines()));
+  await until(
+    "four lines",
+    5_000,
+    () => lines().length >= 4,
+    () => JSON.stringify(lines()),
+  );
   assert.deepEqual(lines(), ["first", "first err", "second", "second err"]);
 });
 

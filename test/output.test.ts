@@ -55,7 +55,10 @@ test("output: sizes around a page, a pipe and nothing arrive exactly", async () 
 
 test("output: of an init that prints and ends at once, on both streams", async () => {
   for (const size of [0, 1, 65_537, MIB + 1]) {
-    const container = await TestContainer.run(scene, { args: ["/bin/payload", "both", String(size)], output: "pattern" });
+    const container = await TestContainer.run(scene, {
+      args: ["/bin/payload", "both", String(size)],
+      output: "pattern",
+    });
     await container.init.out.allPattern(size);
     await container.init.err.allPattern(size);
     assert.equal((await container.end()).status, 0);

@@ -87,7 +87,11 @@ test("rootfs: mounts over each other", async () => {
 });
 
 test("rootfs: a container that is killed before it ran leaves no mount", async () => {
-  const container = await TestContainer.create(scene, { args: ["/bin/true"], output: "null", rootfs: [overlay("never", 2)] });
+  const container = await TestContainer.create(scene, {
+    args: ["/bin/true"],
+    output: "null",
+    rootfs: [overlay("never", 2)],
+  });
   await container.init.kill(9);
   await container.init.wait();
   await container.delete();

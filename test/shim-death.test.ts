@@ -23,7 +23,14 @@ async function killAndWait(pid: number): Promise<void> {
 
 /** Runs the binary's `delete` as containerd does, and decodes its answer. */
 async function runDelete(container: TestContainer): Promise<DeleteResponse> {
-  const flags = ["-namespace", scene.namespace, "-address", scene.daemon.address, "-publish-binary", "/usr/bin/containerd"];
+  const flags = [
+    "-namespace",
+    scene.namespace,
+    "-address",
+    scene.daemon.address,
+    "-publish-binary",
+    "/usr/bin/containerd",
+  ];
   const argv = [shimPath(), ...flags, "-id", container.id, "-bundle", container.bundle, "delete"];
   const result = await runOk(argv, {
     cwd: container.bundle,

@@ -76,7 +76,10 @@ test("start: the shim is a daemon of its own: its parent is init, its session it
   const shim = await DirectShim.start(scene, ["/bin/true"]);
   const pid = await shim.shimPid();
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const [, ppid, group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").map(Number);
+  const [, ppid, group] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .map(Number);
   assert.equal(ppid, 1);
   assert.equal(group, pid);
   await shim.end(scene);
@@ -292,7 +295,12 @@ test("events: a broken connection in their midst loses none and changes no order
       .topics()
       .slice(from)
       .filter((topic, index, all) => topic !== all[index - 1]);
-  await until("all events", 20_000, () => seen().length >= expected.length, () => JSON.stringify(seen()));
+  await until(
+    "all events",
+    20_000,
+    () => seen().length >= expected.length,
+    () => JSON.stringify(seen()),
+  );
   assert.deepEqual(seen(), expected);
   await shim.end(scene);
 });
@@ -315,7 +323,9 @@ test("events: one that the receiver refuses does not stand in the way of the nex
 
 test("events: without TTRPC_ADDRESS all else works", async () => {
   const bundle = new TestBundle(scene, ["/bin/true"]);
-  const shim = await DirectShim.startIn(scene, bundle, { environment: { TTRPC_ADDRESS: undefined } }).catch(() => undefined);
+  const shim = await DirectShim.startIn(scene, bundle, { environment: { TTRPC_ADDRESS: undefined } }).catch(
+    () => undefined,
+  );
   // The stock shim of 1.6 may refuse to start; Moor does not.
   if (shim === undefined) {
     bundle.remove();

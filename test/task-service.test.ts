@@ -41,7 +41,11 @@ function code(...codes: number[]) {
 test("task service: the life of a container, with every answer", async () => {
   const shim = await DirectShim.start(scene, ["/bin/payload", "signals"]);
   const { id } = shim;
-  assert.deepEqual(await shim.call("Connect"), { shimPid: await shim.shimPid(), taskPid: 0, version: "" }, "before Create");
+  assert.deepEqual(
+    await shim.call("Connect"),
+    { shimPid: await shim.shimPid(), taskPid: 0, version: "" },
+    "before Create",
+  );
   const { pid } = await shim.create();
   const created = await shim.call("State");
   assert.deepEqual(
@@ -52,7 +56,10 @@ test("task service: the life of a container, with every answer", async () => {
   assert.equal((await shim.call("Start")).pid, pid);
   assert.equal((await shim.call("State")).status, Status.RUNNING);
   assert.equal((await shim.call("Connect")).taskPid, pid);
-  assert.deepEqual((await shim.call("Pids")).processes.map((info) => info.pid), [pid]);
+  assert.deepEqual(
+    (await shim.call("Pids")).processes.map((info) => info.pid),
+    [pid],
+  );
   assert.ok(((await shim.call("Stats")).stats?.value.length ?? 0) > 0);
   const waiting = shim.call("Wait");
   await staysPending("Wait for a running container", 50, waiting);
@@ -182,7 +189,10 @@ test("task service: garbage from one client costs that connection only", async (
 
 test("task service: a request that does not decode is an error on its stream", async () => {
   const shim = await DirectShim.start(scene, ["/bin/true"]);
-  await assert.rejects(shim.client.call("containerd.task.v2.Task", "State", Uint8Array.of(0x0a, 0x7f, 0x41)), StatusError);
+  await assert.rejects(
+    shim.client.call("containerd.task.v2.Task", "State", Uint8Array.of(0x0a, 0x7f, 0x41)),
+    StatusError,
+  );
   assert.equal((await shim.call("Connect")).taskPid, 0);
   await shim.end(scene);
 });
@@ -209,7 +219,10 @@ test("task service: Pids of a stopped container names its init until Delete", as
   const { pid } = await shim.create();
   await shim.call("Start");
   await shim.call("Wait");
-  assert.deepEqual((await shim.call("Pids")).processes.map((info) => info.pid), [pid]);
+  assert.deepEqual(
+    (await shim.call("Pids")).processes.map((info) => info.pid),
+    [pid],
+  );
   await shim.call("Delete");
   await assert.rejects(shim.call("Pids"), code(NOT_FOUND));
   await shim.end(scene);

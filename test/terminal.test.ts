@@ -40,7 +40,11 @@ test("terminal: each resize of a person's window reaches the process", async () 
 
 test("terminal: Ctrl-C is the process's", async () => {
   const id = scene.newId("ctrlc");
-  const args = scene.ctr.runArgs(["-t", "--rm"], id, ["/bin/sh", "-c", "trap 'echo caught; exit 4' INT; echo up; sleep 1000"]);
+  const args = scene.ctr.runArgs(["-t", "--rm"], id, [
+    "/bin/sh",
+    "-c",
+    "trap 'echo caught; exit 4' INT; echo up; sleep 1000",
+  ]);
   const terminal = new Terminal(scene.ctr.argv(...args));
   await terminal.untilShown(/up/);
   terminal.type("\x03");
@@ -50,7 +54,11 @@ test("terminal: Ctrl-C is the process's", async () => {
 
 test("terminal: of an exec under ctr", async (t) => {
   const container = await TestContainer.run(scene, { args: ["/bin/sleep", "1000"], output: "null" });
-  const command = ["/bin/sh", "-c", "echo up; until stty size 2>&1 | grep -E \"^[1-9]\"; do sleep 0.1; done; read x; exit $x"];
+  const command = [
+    "/bin/sh",
+    "-c",
+    'echo up; until stty size 2>&1 | grep -E "^[1-9]"; do sleep 0.1; done; read x; exit $x',
+  ];
   const args = scene.ctr.argv("tasks", "exec", "-t", "--exec-id", `pty-${scene.tag}`, container.id, ...command);
   const terminal = new Terminal(args, { columns: 70, rows: 20 });
   await terminal.untilShown(/up/);

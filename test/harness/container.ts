@@ -270,7 +270,10 @@ export class TestContainer {
   }
 
   /** Runs an exec to its end: its status and output, everything of it deleted. */
-  async execToEnd(args: readonly string[], io: IoOptions = {}): Promise<{ status: number; stdout: string; stderr: string }> {
+  async execToEnd(
+    args: readonly string[],
+    io: IoOptions = {},
+  ): Promise<{ status: number; stdout: string; stderr: string }> {
     const process = await this.exec(args, io);
     const { status } = await process.wait();
     const stdout = (await process.stdout?.allText()) ?? "";

@@ -2,7 +2,12 @@
 // deadline on every call but Wait.
 
 import * as grpc from "@grpc/grpc-js";
-import { Container, CreateContainerRequest, CreateContainerResponse, DeleteContainerRequest } from "../../src/api/daemon/containers.ts";
+import {
+  Container,
+  CreateContainerRequest,
+  CreateContainerResponse,
+  DeleteContainerRequest,
+} from "../../src/api/daemon/containers.ts";
 import { SubscribeRequest } from "../../src/api/daemon/events.ts";
 import * as tasks from "../../src/api/daemon/tasks.ts";
 import { Envelope } from "../../src/api/types.ts";

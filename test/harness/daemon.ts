@@ -2,7 +2,16 @@
 // ended by pid. It finds the shim under test in a bin folder of its own, where a copy of it lies alone.
 
 import { spawn, type ChildProcess } from "node:child_process";
-import { copyFileSync, chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { findInPath, shimFileName, shimPath, testsMoor } from "./repository.ts";

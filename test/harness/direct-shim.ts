@@ -110,7 +110,14 @@ export function shimAction(
   action: readonly string[],
   options: ActionOptions = {},
 ): Promise<CommandResult> {
-  const flags = ["-namespace", scene.namespace, "-address", scene.daemon.address, "-publish-binary", "/usr/bin/containerd"];
+  const flags = [
+    "-namespace",
+    scene.namespace,
+    "-address",
+    scene.daemon.address,
+    "-publish-binary",
+    "/usr/bin/containerd",
+  ];
   return run([shimPath(), ...flags, "-id", bundle.id, ...action], {
     cwd: bundle.dir,
     env: {

@@ -30,7 +30,12 @@ function list(dir: string): string[] {
 
 /** The path of the socket that the shim of container or group `id` binds: the stock shim's and containerd's rule. */
 export function shimSocketPath(daemonAddress: string, namespace: string, id: string): string {
-  return join(SOCKET_DIR, createHash("sha256").update(join(daemonAddress, namespace, id)).digest("hex"));
+  return join(
+    SOCKET_DIR,
+    createHash("sha256")
+      .update(join(daemonAddress, namespace, id))
+      .digest("hex"),
+  );
 }
 
 /**

@@ -8,7 +8,8 @@ import { shimFileName } from "./repository.ts";
 export function shimPidOf(initPid: number): number {
   const parent = processInfo(processInfo(initPid)?.ppid ?? 0);
   // The kernel keeps 15 characters of a name.
-  const isShim = parent?.argv.some((word) => word.includes(shimFileName())) || parent?.comm === shimFileName().slice(0, 15);
+  const isShim =
+    parent?.argv.some((word) => word.includes(shimFileName())) || parent?.comm === shimFileName().slice(0, 15);
   if (parent === undefined || isShim !== true) {
     throw new Error(`the parent of ${initPid} is no shim: ${JSON.stringify(parent)}`);
   }

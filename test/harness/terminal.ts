@@ -12,7 +12,11 @@ export class Terminal {
   /** Runs `argv` on a new terminal. */
   constructor(argv: readonly string[], size: { columns: number; rows: number } = { columns: 80, rows: 24 }) {
     const [file = "", ...args] = argv;
-    this.#pty = pty.spawn(file, args, { cols: size.columns, rows: size.rows, env: process.env as Record<string, string> });
+    this.#pty = pty.spawn(file, args, {
+      cols: size.columns,
+      rows: size.rows,
+      env: process.env as Record<string, string>,
+    });
     this.#pty.onData((text) => {
       this.#text += text;
     });
@@ -50,8 +54,9 @@ export class Terminal {
 
   /** Waits for the program's end and returns its exit status. */
   async exitStatus(deadlineMs = 10_000): Promise<number> {
-    return (await within(`the program on the terminal to end after ${JSON.stringify(this.#text)}`, deadlineMs, this.#exit))
-      .exitCode;
+    return (
+      await within(`the program on the terminal to end after ${JSON.stringify(this.#text)}`, deadlineMs, this.#exit)
+    ).exitCode;
   }
 
   kill(signal = "SIGKILL"): void {
