@@ -1,0 +1,80 @@
+# Everything a developer or packager calls, by name. What a target needs and the machine lacks is installed or fetched
+# first (scripts/deps, scripts/fetch-engine); once fetched, all of it works offline.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+# One test by a part of its file's name: make test T=exec
+T ?=
+
+BIN := node_modules/.bin
+
+.PHONY: help build check test demo bench install uninstall clean proto format types lint unit native js cli shim \
+	deps-build deps-test
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: js cli shim ## the shim (build/containerd-shim-moor-v2) and the command (build/cli/moor.mjs), with all they need
+	@ls -l build/containerd-shim-moor-v2 build/cli/moor.mjs | awk '{ print "built " $$NF ", " $$5 " bytes" }'
+
+check: types lint native unit ## types, lint, format, layers, unit tests, C code under sanitizers: under three minutes
+
+test: deps-test build $(if $(T),,native) ## all tests, end to end included, as root; T=NAME: files that hold NAME
+	scripts/run-tests all $(T)
+
+demo: build ## a container run, left, met again and ended, as a story; DAEMON=containerd tells it with a daemon
+	scripts/deps run $(DAEMON)
+	scripts/demo $(DAEMON)
+
+bench: build deps-test ## start-up, memory and speed beside the stock shim; QUICK=1 for a short run
+	bench/run $(if $(QUICK),--quick)
+
+install: build ## into $(DESTDIR)$(PREFIX): bin/containerd-shim-moor-v2, bin/moor, lib/moor
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/moor
+	install -m 755 build/containerd-shim-moor-v2 $(DESTDIR)$(PREFIX)/bin/containerd-shim-moor-v2
+	cp -R build/cli/. $(DESTDIR)$(PREFIX)/lib/moor/
+	ln -sfn ../lib/moor/moor.mjs $(DESTDIR)$(PREFIX)/bin/moor
+
+uninstall: ## removes what install put there, with the same DESTDIR and PREFIX
+	rm -f $(DESTDIR)$(PREFIX)/bin/containerd-shim-moor-v2 $(DESTDIR)$(PREFIX)/bin/moor
+	rm -rf $(DESTDIR)$(PREFIX)/lib/moor
+
+clean: ## removes what was built; keeps what was fetched (build/cache, node_modules)
+	rm -rf packages/*/dist
+	[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name cache ! -name proto-originals -exec rm -rf {} +
+
+proto: deps-test ## makes src/api from proto/ again
+	scripts/proto
+
+format: deps-build ## formats all TypeScript
+	$(BIN)/biome format --write
+
+deps-build:
+	@scripts/deps build
+
+deps-test:
+	@scripts/deps test
+
+js: deps-build
+	scripts/build-js
+
+cli: js
+	scripts/build-cli.mjs
+
+shim: js
+	$(MAKE) --no-print-directory -j2 -C native shim
+
+types: js
+	$(BIN)/tsc -p tsconfig.shim.json
+	$(BIN)/tsc -p test/native/tsconfig.json
+
+lint: js
+	$(BIN)/oxlint --type-aware
+	$(BIN)/biome format
+
+unit: js
+	scripts/run-tests unit $(T)
+
+native: js
+	$(MAKE) --no-print-directory -j2 -C native test
