@@ -30,3 +30,9 @@ export const SIGKILL = 9;
 export const SIGUSR1 = 10;
 export const SIGTERM = 15;
 export const SIGCHLD = 17;
+
+/** access(2): it exists. */
+export const F_OK = 0;
+
+/** inotify: the content changed. */
+export const IN_MODIFY = 2;

@@ -1,0 +1,139 @@
+// The cgroup of one container: its stats, its processes, whether it is frozen, and notice of the out-of-memory killer.
+// It only looks (and thaws): making, changing and removing cgroups is the OCI runtime's. Holds no fd but a watch's.
+
+import { ENODEV, ENOENT, isErrno } from "../sys/errno.ts";
+import { MoorError, must } from "../sys/error.ts";
+import type { Pid, Sys } from "../sys/sys.d.ts";
+import { hugePagesFolder } from "./devices.ts";
+import { type CgroupFolders, readMembership } from "./membership.ts";
+import { readMetricsV1 } from "./metrics-v1.ts";
+import { readMetricsV2 } from "./metrics-v2.ts";
+import { type OomWatch, watchOomV1, watchOomV2 } from "./oom.ts";
+import { fieldsOfLines, readCount, tryReadCounts, tryReadText } from "./values.ts";
+
+/** Where the kernel's own folders are; tests put fixtures in their place. */
+export interface KernelFolders {
+  readonly proc: string;
+  readonly hugePages: string;
+}
+
+const kernelFolders: KernelFolders = { proc: "/proc", hugePages: hugePagesFolder };
+
+/** Hierarchies of version 1 in which a container has a cgroup of its own, the likeliest first. */
+const membershipControllers = ["pids", "freezer", "memory", "cpu", "devices", "name=systemd"];
+
+const DT_DIR = 4;
+const maxProcsBytes = 8 << 20;
+
+/**
+ * The cgroup of a container by a process that has not ended: a zombie is in none any more. Call it right after create.
+ * @throws MoorError not_found when the process is gone, or is in no cgroup but ours.
+ */
+export function findCgroup(sys: Sys, pid: Pid, kernel: KernelFolders = kernelFolders): Cgroup {
+  return new Cgroup(sys, readMembership(sys, pid, kernel.proc), kernel);
+}
+
+export class Cgroup {
+  readonly #sys: Sys;
+  readonly #kernel: KernelFolders;
+  /** Plain data, enough to make the same object again in another process image. */
+  readonly data: CgroupFolders;
+
+  constructor(sys: Sys, data: CgroupFolders, kernel: KernelFolders = kernelFolders) {
+    this.#sys = sys;
+    this.#kernel = kernel;
+    this.data = data;
+  }
+
+  get version(): 1 | 2 {
+    return this.data.version;
+  }
+
+  /** The stats as the Any that the daemon expects. Zeros, and no error, when the cgroup is gone. */
+  stats(): { typeUrl: string; value: Uint8Array } {
+    const { folders, version } = this.data;
+    if (version === 2) {
+      const value = readMetricsV2(this.#sys, this.#membershipFolder(), this.#kernel.hugePages);
+      return { typeUrl: "io.containerd.cgroups.v2.Metrics", value };
+    }
+    const { proc, hugePages } = this.#kernel;
+    return {
+      typeUrl: "io.containerd.cgroups.v1.Metrics",
+      value: readMetricsV1(this.#sys, { folders, proc, hugePages }),
+    };
+  }
+
+  /**
+   * All processes in the cgroup and the cgroups below it, ascending; none when it is gone. (A process that a container
+   * moved into a cgroup of its own making is one of the container's all the same.)
+   * @throws MoorError when the cgroup is there and cannot be read.
+   */
+  pids(): Pid[] {
+    const pids = new Set<number>();
+    this.#collectPids(this.#membershipFolder(), pids, true);
+    return [...pids].sort((a, b) => a - b) as Pid[];
+  }
+
+  /** Whether the container is frozen or just freezing. */
+  isFrozen(): boolean {
+    if (this.version === 2) {
+      const top = this.#membershipFolder();
+      if (readCount(this.#sys, `${top}/cgroup.freeze`) === 1n) return true;
+      // Frozen by a cgroup above.
+      return tryReadCounts(this.#sys, `${top}/cgroup.events`)?.("frozen") === 1n;
+    }
+    const folder = this.data.folders["freezer"];
+    const state = folder === undefined ? undefined : tryReadText(this.#sys, `${folder}/freezer.state`);
+    return state !== undefined && state.trim() !== "THAWED";
+  }
+
+  /**
+   * Lets a frozen container run on (a SIGKILL does nothing to one that is frozen in version 1).
+   * @throws MoorError when the kernel refuses.
+   */
+  thaw(): void {
+    const folder = this.version === 2 ? this.#membershipFolder() : this.data.folders["freezer"];
+    if (folder === undefined) throw new MoorError("failed_precondition", "thaw: there is no freezer cgroup");
+    const [path, text] = this.version === 2 ? [`${folder}/cgroup.freeze`, "0"] : [`${folder}/freezer.state`, "THAWED"];
+    must(this.#sys.writeText(path, text, 0, 0), `write ${path}`);
+  }
+
+  /**
+   * Calls `onOom` each time the out-of-memory killer has struck, until the watch is stopped.
+   * @throws MoorError failed_precondition without the memory controller; unknown when the kernel refuses.
+   */
+  watchOom(onOom: () => void): OomWatch {
+    if (this.version === 2) return watchOomV2(this.#sys, this.#membershipFolder(), onOom);
+    const folder = this.data.folders["memory"];
+    if (folder === undefined) {
+      throw new MoorError("failed_precondition", "watch for out of memory: there is no memory cgroup");
+    }
+    return watchOomV1(this.#sys, folder, onOom);
+  }
+
+  /** The folder whose cgroup.procs, and those below it, name the container's processes. */
+  #membershipFolder(): string {
+    const { folders, version } = this.data;
+    const name = version === 2 ? "" : membershipControllers.find((controller) => folders[controller] !== undefined);
+    const folder = name === undefined ? Object.values(folders)[0] : folders[name];
+    if (folder === undefined) throw new MoorError("not_found", "the container has no cgroup");
+    return folder;
+  }
+
+  #collectPids(folder: string, pids: Set<number>, isTop: boolean): void {
+    const text = this.#sys.readText(`${folder}/cgroup.procs`, maxProcsBytes);
+    if (isErrno(text)) {
+      // A cgroup may go at any time (ENODEV: between open and read). One below that holds only threads has no list.
+      if (isTop && text !== ENOENT && text !== ENODEV) must(text, `read ${folder}/cgroup.procs`);
+    } else {
+      for (const [word] of fieldsOfLines(text)) {
+        const pid = Number(word);
+        // 0 stands for a process that this pid namespace does not see.
+        if (pid > 0) pids.add(pid);
+      }
+    }
+    const entries = this.#sys.readdir(folder);
+    if (isErrno(entries)) return;
+    for (const [name, type] of entries) if (type === DT_DIR) this.#collectPids(`${folder}/${name}`, pids, false);
+  }
+}

@@ -1,0 +1,44 @@
+// Reading the small files of cgroupfs: one number, lines of "name value", lines of fields. A file that is missing (a
+// controller that is off, a cgroup that is just going) reads as nothing; numbers are 64 bits wide, never less.
+
+import { isErrno } from "../sys/errno.ts";
+import type { Sys } from "../sys/sys.d.ts";
+
+/** What "max" (no limit) is in the messages of the unified hierarchy. */
+export const unlimited = 0xffff_ffff_ffff_ffffn;
+
+const maxValueBytes = 1 << 20;
+
+/** The file's text, or undefined when it cannot be read. */
+export function tryReadText(sys: Sys, path: string): string | undefined {
+  const text = sys.readText(path, maxValueBytes);
+  return isErrno(text) ? undefined : text;
+}
+
+/** A number as containerd reads it: negative is 0, "max" is `max`, anything else is 0. */
+export function parseCount(text: string, max = unlimited): bigint {
+  const word = text.trim();
+  if (word === "max") return max;
+  return /^\d+$/.test(word) ? BigInt(word) : 0n;
+}
+
+/** The one number in a file; 0 when there is none. */
+export function readCount(sys: Sys, path: string, max = unlimited): bigint {
+  return parseCount(tryReadText(sys, path) ?? "", max);
+}
+
+/** Lines of "name value" as a function of the name that gives 0 for what is missing; undefined without the file. */
+export function tryReadCounts(sys: Sys, path: string): ((name: string) => bigint) | undefined {
+  const text = tryReadText(sys, path);
+  if (text === undefined) return undefined;
+  const counts = new Map(fieldsOfLines(text).map(([name = "", value = ""]) => [name, value]));
+  return (name) => parseCount(counts.get(name) ?? "");
+}
+
+/** The words of each line that has any. */
+export function fieldsOfLines(text: string): string[][] {
+  return text
+    .split("\n")
+    .map((line) => line.split(/\s+/).filter((word) => word !== ""))
+    .filter((words) => words.length > 0);
+}
