@@ -4,6 +4,7 @@
 
 import { isErrno } from "../sys/errno.ts";
 import { MoorError, must } from "../sys/error.ts";
+import { type MountRecord, readMountInfo } from "../sys/mount-info.ts";
 import type { Pid, Sys } from "../sys/sys.d.ts";
 
 /** The folders of one container's cgroup: plain data that outlives this process image. */
@@ -14,19 +15,9 @@ export interface CgroupFolders {
   readonly folders: Readonly<Record<string, string>>;
 }
 
-interface HierarchyMount {
-  readonly unified: boolean;
-  /** Controllers and name=NAME of a version 1 mount. */
-  readonly controllers: readonly string[];
-  /** The cgroup that the mount point shows. */
-  readonly root: string;
-  readonly mountPoint: string;
-}
-
 const controllerNames =
   "blkio cpu cpuacct cpuset devices freezer hugetlb memory misc net_cls net_prio perf_event pids rdma".split(" ");
 
-const maxMountInfoBytes = 16 << 20;
 const maxMembershipBytes = 64 << 10;
 
 /**
@@ -36,9 +27,11 @@ const maxMembershipBytes = 64 << 10;
  */
 export function readMembership(sys: Sys, pid: Pid, proc: string): CgroupFolders {
   const what = `cgroup of process ${pid}`;
-  const info = must(sys.readText(`${proc}/self/mountinfo`, maxMountInfoBytes), "read mountinfo");
-  const mounts = parseMounts(info);
-  const version = mounts.some((mount) => mount.controllers.some((name) => !name.includes("="))) ? 1 : 2;
+  const mounts = readMountInfo(sys, proc);
+  // A hierarchy that has a name and no controller (systemd's) may stand beside the unified one.
+  const isV1 = ({ type, superOptions }: MountRecord): boolean =>
+    type === "cgroup" && superOptions.some((name) => controllerNames.includes(name));
+  const version = mounts.some(isV1) ? 1 : 2;
   const theirs = must(sys.readText(`${proc}/${pid}/cgroup`, maxMembershipBytes), what, "not_found");
   const own = sys.readText(`${proc}/self/cgroup`, maxMembershipBytes);
   const ownPaths = isErrno(own) ? new Map<string, string>() : parseMembership(own);
@@ -63,39 +56,11 @@ function parseMembership(text: string): Map<string, string> {
   return paths;
 }
 
-/** A line is ID PARENT DEV ROOT POINT OPTIONS [TAG...] - TYPE SOURCE SUPEROPTIONS. */
-function parseMounts(text: string): HierarchyMount[] {
-  const mounts: HierarchyMount[] = [];
-  for (const line of text.split("\n")) {
-    const [before = "", after = ""] = line.split(" - ", 2);
-    const [type, , superOptions = ""] = after.split(" ");
-    if (type !== "cgroup" && type !== "cgroup2") continue;
-    const fields = before.split(" ");
-    const controllers = type === "cgroup2" ? [] : superOptions.split(",").filter(isController);
-    mounts.push({
-      unified: type === "cgroup2",
-      controllers,
-      root: unescapeMountPath(fields[3] ?? ""),
-      mountPoint: unescapeMountPath(fields[4] ?? ""),
-    });
-  }
-  return mounts;
-}
-
-/** Among a version 1 mount's options: the rest is "rw", "xattr", "seclabel" and the like. */
-function isController(word: string): boolean {
-  return word.startsWith("name=") || controllerNames.includes(word);
-}
-
-/** Space, tab, newline and backslash stand as octal escapes in mountinfo. */
-function unescapeMountPath(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_all, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
-}
-
 /** The folder of a cgroup, or undefined when no mount shows it. */
-function folderOf(mounts: readonly HierarchyMount[], name: string, path: string): string | undefined {
+function folderOf(mounts: readonly MountRecord[], name: string, path: string): string | undefined {
   for (const mount of mounts) {
-    if (name === "" ? !mount.unified : !mount.controllers.includes(name)) continue;
+    const { type, superOptions } = mount;
+    if (name === "" ? type !== "cgroup2" : type !== "cgroup" || !superOptions.includes(name)) continue;
     // Outside the caller's cgroup namespace both begin with /..; inside a container without one the mount shows a part.
     const root = mount.root === "/" ? "" : mount.root;
     if (path === mount.root) return mount.mountPoint;

@@ -210,6 +210,8 @@ export interface Sys {
   fstat(fd: Fd): FileStat | Errno;
   /** f_type of statfs(2). */
   fsType(path: string): number | Errno;
+  /** f_flags of statfs(2): ST_RDONLY 1, ST_NOSUID 2, ST_NODEV 4, ST_NOEXEC 8, ST_NOATIME 1024, ... of the mount at path. */
+  fsFlags(path: string): number | Errno;
   mkdir(path: string, mode: number): Status;
   mkfifo(path: string, mode: number): Status;
   rmdir(path: string): Status;
@@ -261,8 +263,8 @@ export interface Sys {
   umount(target: string, flags: number): Status;
   /** open_tree(OPEN_TREE_CLONE), mount_setattr(MOUNT_ATTR_IDMAP) with the user namespace, move_mount to the target. */
   mountIdmapped(source: string, target: string, userNamespaceFd: Fd, recursive: boolean): Status;
-  /** A free loop device bound to the file (autoclear): its path. */
-  loopAttach(file: string, readOnly: boolean, directIo: boolean): string | Errno;
+  /** A free loop device bound to the file. It lasts (autoclear) as long as the fd is open or the device is mounted. */
+  loopAttach(file: string, readOnly: boolean, directIo: boolean): { readonly fd: Fd; readonly path: string } | Errno;
 
   // ---- time, random, text ----
   /** CLOCK_REALTIME, nanoseconds since 1970. */
