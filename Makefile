@@ -63,7 +63,8 @@ cli: js
 	scripts/build-cli.mjs
 
 shim: js
-	$(MAKE) --no-print-directory -j2 -C native shim
+	@echo "building build/containerd-shim-moor-v2 (the engine, the first time: half a minute)"
+	@$(MAKE) -s -j2 -C native shim
 
 types: js
 	$(BIN)/tsc -p tsconfig.shim.json
@@ -77,4 +78,5 @@ unit: js
 	scripts/run-tests unit $(T)
 
 native: js
-	$(MAKE) --no-print-directory -j2 -C native test
+	@echo "building and running the native tests, also under the sanitizers (the first time: a minute)"
+	@$(MAKE) -s -j2 -C native test

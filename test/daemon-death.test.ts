@@ -103,6 +103,7 @@ test("daemon's death: however long it is away, the events are delivered, in orde
     await until("the exec to end", 5_000, () => !isAlive(exec.pid));
   }
   process.kill(container.init.pid, "SIGTERM");
+  // oxlint-disable-next-line moor/no-sleep -- a daemon that is away for long is what is tested
   await delay(LONG_AWAY_MS);
   await restart();
   await scene.events.untilEvent(container.id, "exit", container.id);

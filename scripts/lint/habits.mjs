@@ -12,7 +12,7 @@ export const openingParagraph = {
       Program(node) {
         const text = context.sourceCode.text.replace(/^#!.*\n/, "");
         const comment = /^\s*(?:(?:\/\/.*\n)+|\/\*[^]*?\*\/)/.exec(text)?.[0] ?? "";
-        if (comment.replace(/[/*\s]/g, "").length >= 40) return;
+        if (comment.replace(/[/*\s]/g, "").length >= 30) return;
         context.report({ node, message: `${path} does not open with a paragraph on what it is for and promises` });
       },
     };

@@ -3,7 +3,7 @@
 
 import * as grpc from "@grpc/grpc-js";
 import {
-  Container,
+  type Container,
   CreateContainerRequest,
   CreateContainerResponse,
   DeleteContainerRequest,

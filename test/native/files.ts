@@ -1,4 +1,4 @@
-// Files and paths.
+// What sys does with files and paths: reading, writing, links, folders, safe opens, and what fails how.
 
 import sys from "sys";
 import { EBADF, EEXIST, EFBIG, EISDIR, ELOOP, ENOENT, ENOTDIR, ENOTEMPTY, ENXIO } from "../../src/sys/errno.ts";
