@@ -5,7 +5,8 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-out=$root/build/native-test
+build=${BUILD:-$root/build}
+out=$build/native-test
 cd "$root"
 
 names=("$@")
@@ -15,7 +16,7 @@ if [ $# -eq 0 ]; then
         case $name in checks | lazy-*) ;; *) names+=("$name") ;; esac
     done
 fi
-scripts/build-shim.mjs --compiler build/native/moor-compile --out "$out" \
+scripts/build-shim.mjs --compiler "$build/native/moor-compile" --out "$out" \
     $(for name in "${names[@]}"; do echo "$name=test/native/$name.ts"; done)
 
 wanted() { sed -n "s|^// $2: ||p" "test/native/$1.ts" | head -n 1; }
@@ -24,8 +25,8 @@ export MOOR_TEST_MODULES=$out/bytecode MOOR_TEST_VALUE='a=b ü'
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
 failed=0
 for kind in asan musl; do
-    host=$root/build/moor-host
-    [ $kind = asan ] && host=$root/build/moor-host-asan
+    host=$build/moor-host
+    [ $kind = asan ] && host=$build/moor-host-asan
     for name in "${names[@]}"; do
         only=$(wanted "$name" only)
         [ -n "$only" ] && [ "$only" != $kind ] && continue
