@@ -5,7 +5,6 @@
 import { EAGAIN, ECHILD, EINVAL, ENOENT, ESRCH } from "../sys/errno.ts";
 import type { ChildExit, Errno, Fd, Pid, SpawnRequest, Sys } from "../sys/sys.d.ts";
 
-const self = 1 as Pid;
 /** waitid's codes. */
 const CLD_EXITED = 1;
 const CLD_KILLED = 2;
@@ -21,6 +20,8 @@ export interface VirtualProcess {
 
 export class Kernel {
   readonly sys: Sys;
+  /** The process under test, subreaper of all. */
+  readonly self = 1 as Pid;
   /** Living processes and zombies. */
   readonly processes = new Map<Pid, VirtualProcess>();
   /** What kill(2) was called for: process (undefined: there was none) and signal. */
@@ -41,7 +42,7 @@ export class Kernel {
   /** Ours, in the kernel's order: the youngest or last adopted is at the end. */
   readonly #children: VirtualProcess[] = [];
   #births = 0;
-  #previousPid: number = self;
+  #previousPid = 1;
   #nextFd = 3;
 
   constructor(options: { lastPid?: number } = {}) {
@@ -56,12 +57,12 @@ export class Kernel {
   }
 
   /** A new process: a child of ours, or of another one. Undefined: no pid is free. */
-  fork(parent: Pid = self): VirtualProcess | undefined {
+  fork(parent: Pid = this.self): VirtualProcess | undefined {
     const pid = this.#freePid();
     if (pid === undefined) return undefined;
     const born: VirtualProcess = { birth: this.#births++, pid, parent, ended: undefined };
     this.processes.set(pid, born);
-    if (parent === self) this.#children.push(born);
+    if (parent === this.self) this.#children.push(born);
     return born;
   }
 
@@ -100,14 +101,14 @@ export class Kernel {
     process.ended = how;
     for (const orphan of this.processes.values()) {
       if (orphan.parent === pid && orphan !== process) {
-        orphan.parent = self;
+        orphan.parent = this.self;
         this.#children.push(orphan);
         if (orphan.ended !== undefined) this.childSignalPending = true;
       }
     }
-    if (process.parent === self) this.childSignalPending = true;
-    // Other parents wait for their children at once.
-    else this.processes.delete(pid);
+    if (process.parent === this.self) this.childSignalPending = true;
+    // Processes of whom the kernel knows no parent have one that waits at once; others leave their zombies to us.
+    else if (!this.processes.has(process.parent)) this.processes.delete(pid);
   }
 
   #forget(process: VirtualProcess): void {
@@ -119,20 +120,20 @@ export class Kernel {
     for (let tried = 0; tried < this.#lastPid; tried++) {
       this.#previousPid = this.#previousPid >= this.#lastPid ? 2 : this.#previousPid + 1;
       const pid = this.#previousPid as Pid;
-      if (pid !== self && !this.processes.has(pid)) return pid;
+      if (pid !== this.self && !this.processes.has(pid)) return pid;
     }
     return undefined;
   }
 
   #peek(pid: Pid): ChildExit | undefined | Errno {
     const process = this.processes.get(pid);
-    return process === undefined || process.parent !== self ? ECHILD : process.ended;
+    return process === undefined || process.parent !== this.self ? ECHILD : process.ended;
   }
 
   #calls(): Partial<Sys> {
     return {
       realtimeNs: () => this.timeNs++,
-      getpid: () => self,
+      getpid: () => this.self,
       spawn: (_request: SpawnRequest) => {
         const failure = this.spawnFails;
         this.spawnFails = undefined;
