@@ -1,0 +1,32 @@
+// What the parts of a serving shim share: the kernel, the log, the reaper, and the few facts that `start` has settled.
+
+import type { Reaper } from "../reaper/reaper.ts";
+import type { Log } from "../sys/log.ts";
+import type { Fd, Sys } from "../sys/sys.d.ts";
+
+export interface ShimContext {
+  readonly sys: Sys;
+  readonly log: Log;
+  readonly reaper: Reaper;
+  readonly namespace: string;
+  /** The shim's own environment, NAME=value. */
+  readonly environ: readonly string[];
+  readonly debug: boolean;
+  /** "unix:///run/containerd/s/…", as the bundle's file `address` holds it. */
+  readonly address: string;
+  readonly events: EventStream;
+  /** Sockets that the starter passed on purpose (MOOR_LISTEN_FDS), for the first container. */
+  readonly listenFds: readonly Fd[];
+  /** Shutdown was asked for and no container is left: the process shall end once the answer is out. */
+  leave(): void;
+}
+
+/** Where what happens is told to the daemon, in order. */
+export interface EventStream {
+  /**
+   * @param topic "/tasks/exit".
+   * @param type the full name of the message, "containerd.events.TaskExit".
+   * @param message the encoded message.
+   */
+  publish(topic: string, type: string, message: Uint8Array): void;
+}
