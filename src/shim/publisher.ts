@@ -1,0 +1,309 @@
+// Events on their way to the daemon: in the order in which they happened, each until the daemon has taken it, however
+// long the daemon is away. One event is under way at a time (the daemon handles concurrent calls in any order). Memory
+// is bounded: past a limit the events wait in a file of the bundle, held by fd, so that a removed bundle does no harm.
+
+import { isErrno } from "../sys/errno.ts";
+import { grpcCodes, MoorError } from "../sys/error.ts";
+import { O_CREAT, O_RDWR, O_TRUNC } from "../sys/flags.ts";
+import type { Log } from "../sys/log.ts";
+import type { Fd, Sys, TimerId } from "../sys/sys.d.ts";
+
+/** A connection to the daemon's event service. */
+export interface EventSink {
+  /** Sends one encoded ForwardRequest; rejects with an object that has the gRPC `code` when the daemon or the way failed. */
+  forward(request: Uint8Array, timeoutMs: number): Promise<void>;
+  close(): void;
+}
+
+export interface PublisherOptions {
+  readonly sys: Sys;
+  readonly log: Log;
+  /** Opens a connection; throws when the daemon is away. Absent: there is no daemon, events go nowhere. */
+  readonly connect: (() => EventSink) | undefined;
+  /** Where events wait past the memory limit. */
+  readonly spoolPath: string;
+  /** Bytes of undelivered events kept in memory. */
+  readonly memoryLimitBytes?: number;
+}
+
+const forwardTimeoutMs = 5_000;
+const firstRetryMs = 20;
+const lastRetryMs = 1_000;
+
+// Codes that say "the way is broken", so that the event is sent again; any other answer is the daemon's last word.
+const retriedCodes: readonly number[] = [
+  grpcCodes.unavailable,
+  grpcCodes.deadline_exceeded,
+  grpcCodes.canceled,
+  grpcCodes.resource_exhausted,
+];
+
+export class Publisher {
+  readonly #options: PublisherOptions;
+  readonly #limitBytes: number;
+  // An event goes through these in this order, as far as there is need: each is newer than all of the one before.
+  readonly #queue: Uint8Array[] = [];
+  readonly #spool: Spool;
+  /** What the disk did not take: in memory past its bound, as losing it would be worse. */
+  readonly #unspooled: Uint8Array[] = [];
+  #queuedBytes = 0;
+  #sink: EventSink | undefined;
+  #sending = false;
+  #closed = false;
+  /** Said already in this outage: the ring of the log is for more than one line. */
+  #saidAway = false;
+  #saidDiskFull = false;
+  #retry: TimerId | undefined;
+  #retryMs = firstRetryMs;
+  #idleWaiters: (() => void)[] = [];
+  #delivered = 0;
+  #refused = 0;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+    this.#limitBytes = options.memoryLimitBytes ?? 128 << 10;
+    this.#spool = new Spool(options.sys, options.spoolPath);
+  }
+
+  /** Takes an encoded ForwardRequest; returns at once. */
+  publish(request: Uint8Array): void {
+    if (this.#options.connect === undefined || this.#closed) return;
+    const full = this.#queuedBytes + request.length > this.#limitBytes;
+    if (full || !this.#spool.empty || this.#unspooled.length > 0) {
+      this.#unspooled.push(request);
+      this.#spill();
+    } else {
+      this.#queue.push(request);
+      this.#queuedBytes += request.length;
+    }
+    if (this.#retry === undefined) this.#pump();
+  }
+
+  /** Resolves when nothing is left to deliver, or nothing will be any more: it was closed. */
+  idle(): Promise<void> {
+    if (this.undelivered === 0 || this.#closed) return Promise.resolve();
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  get undelivered(): number {
+    return this.#queue.length + this.#spool.count + this.#unspooled.length;
+  }
+
+  /** Figures for the state dump. */
+  state(): { undelivered: number; spooled: number; delivered: number; refused: number } {
+    return {
+      undelivered: this.undelivered,
+      spooled: this.#spool.count,
+      delivered: this.#delivered,
+      refused: this.#refused,
+    };
+  }
+
+  /** Gives up what is not delivered. */
+  close(): void {
+    this.#closed = true;
+    if (this.#retry !== undefined) this.#options.sys.timerStop(this.#retry);
+    this.#sink?.close();
+    this.#sink = undefined;
+    this.#spool.close();
+    this.#wakeIdle();
+  }
+
+  #spill(): void {
+    try {
+      for (let request = this.#unspooled[0]; request !== undefined; request = this.#unspooled[0]) {
+        this.#spool.append(request);
+        this.#unspooled.shift();
+        this.#saidDiskFull = false;
+      }
+    } catch (error) {
+      if (this.#saidDiskFull) return;
+      this.#saidDiskFull = true;
+      this.#options.log.error("events could not be spooled and stay in memory", {
+        error: MoorError.from(error).message,
+      });
+    }
+  }
+
+  #pump(): void {
+    if (this.#sending || this.#closed) return;
+    this.#sending = true;
+    this.#deliverAll()
+      .catch((error: unknown) => {
+        this.#sink?.close();
+        this.#sink = undefined;
+        if (this.#closed) return;
+        this.#sayAway(error);
+        this.#retryLater();
+      })
+      .finally(() => {
+        this.#sending = false;
+        if (this.undelivered === 0) this.#wakeIdle();
+        // Published between the last look at the queue and this turn.
+        else if (this.#retry === undefined) this.#pump();
+      });
+  }
+
+  #sayAway(error: unknown): void {
+    if (this.#saidAway) return;
+    this.#saidAway = true;
+    const undelivered = this.undelivered;
+    const reason = MoorError.from(error).message;
+    this.#options.log.warn("the daemon takes no events now; they are kept", { error: reason, undelivered });
+  }
+
+  #wakeIdle(): void {
+    for (const wake of this.#idleWaiters.splice(0)) wake();
+  }
+
+  async #deliverAll(): Promise<void> {
+    while (!this.#closed) {
+      const request = this.#head();
+      if (request === undefined) return;
+      this.#sink ??= this.#options.connect?.();
+      try {
+        await this.#sink?.forward(request, forwardTimeoutMs);
+        this.#delivered++;
+      } catch (error) {
+        const code = codeOf(error);
+        if (code === undefined || retriedCodes.includes(code)) throw error;
+        this.#refused++;
+        this.#options.log.error("the daemon refused an event; it is dropped", { code, error: String(error) });
+      }
+      this.#retryMs = firstRetryMs;
+      if (this.#saidAway) this.#options.log.info("the daemon takes events again", { undelivered: this.undelivered });
+      this.#saidAway = false;
+      this.#queue.shift();
+      this.#queuedBytes -= request.length;
+    }
+  }
+
+  // The oldest event; when memory is empty the next ones come back from the spool.
+  #head(): Uint8Array | undefined {
+    if (this.#queue.length === 0) {
+      for (const request of this.#spool.empty ? this.#unspooled.splice(0) : this.#takeSpooled()) {
+        this.#queue.push(request);
+        this.#queuedBytes += request.length;
+      }
+    }
+    return this.#queue[0];
+  }
+
+  // Events that the disk does not give back are lost, and said to be; those after them are not held up.
+  #takeSpooled(): Uint8Array[] {
+    try {
+      return this.#spool.take(this.#limitBytes);
+    } catch (error) {
+      const lost = this.#spool.discard();
+      this.#options.log.error("spooled events are lost", { events: lost, error: MoorError.from(error).message });
+      return this.#unspooled.splice(0);
+    }
+  }
+
+  #retryLater(): void {
+    const delayMs = this.#retryMs;
+    this.#retryMs = Math.min(this.#retryMs * 2, lastRetryMs);
+    this.#retry = this.#options.sys.timerStart(delayMs, () => {
+      this.#retry = undefined;
+      this.#pump();
+    });
+  }
+}
+
+function codeOf(error: unknown): number | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "number" ? code : undefined;
+}
+
+// A file of records, each a 4-byte length (big endian) and its bytes: appended at the end, taken from the front, emptied
+// when all is taken. Nothing is created before the first record.
+class Spool {
+  readonly #sys: Sys;
+  readonly #path: string;
+  #fd: Fd | undefined;
+  #start = 0;
+  #end = 0;
+  count = 0;
+
+  constructor(sys: Sys, path: string) {
+    this.#sys = sys;
+    this.#path = path;
+  }
+
+  get empty(): boolean {
+    return this.count === 0;
+  }
+
+  /** @throws MoorError when the disk refuses; the file is then as before. */
+  append(record: Uint8Array): void {
+    this.#fd ??= this.#open();
+    const framed = new Uint8Array(4 + record.length);
+    new DataView(framed.buffer).setUint32(0, record.length);
+    framed.set(record, 4);
+    const sought = this.#sys.seek(this.#fd, this.#end);
+    if (isErrno(sought)) throw new MoorError("unknown", `seek in ${this.#path}`, { errno: sought });
+    let done = 0;
+    while (done < framed.length) {
+      const count = this.#sys.write(this.#fd, framed, done, framed.length - done);
+      if (isErrno(count)) throw new MoorError("unknown", `write ${this.#path}`, { errno: count });
+      done += count;
+    }
+    this.#end += framed.length;
+    this.count++;
+  }
+
+  /** The oldest records, at least one, at most about limitBytes. @throws MoorError when the first cannot be read. */
+  take(limitBytes: number): Uint8Array[] {
+    const records: Uint8Array[] = [];
+    for (let bytes = 0; this.count > 0 && bytes < limitBytes; ) {
+      try {
+        const header = this.#readAt(this.#start, 4);
+        const record = this.#readAt(this.#start + 4, new DataView(header.buffer).getUint32(0));
+        records.push(record);
+        this.#start += 4 + record.length;
+        bytes += record.length;
+        this.count--;
+      } catch (thrown) {
+        // Those read before it are good.
+        if (records.length === 0) throw thrown;
+        break;
+      }
+    }
+    if (this.count === 0) this.discard();
+    return records;
+  }
+
+  /** Forgets all records, and says how many. */
+  discard(): number {
+    const { count } = this;
+    // Failing to shorten the file costs disk only: the offsets start over and overwrite it.
+    if (this.#fd !== undefined) this.#sys.ftruncate(this.#fd, 0);
+    this.#start = 0;
+    this.#end = 0;
+    this.count = 0;
+    return count;
+  }
+
+  close(): void {
+    if (this.#fd !== undefined) this.#sys.close(this.#fd);
+    this.#fd = undefined;
+  }
+
+  #open(): Fd {
+    const fd = this.#sys.open(this.#path, O_RDWR | O_CREAT | O_TRUNC, 0o600);
+    if (isErrno(fd)) throw new MoorError("unknown", `open ${this.#path}`, { errno: fd });
+    return fd;
+  }
+
+  #readAt(offset: number, length: number): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(length);
+    const fd = this.#fd as Fd;
+    this.#sys.seek(fd, offset);
+    for (let done = 0; done < length; ) {
+      const count = this.#sys.read(fd, bytes, done, length - done);
+      if (isErrno(count) || count === 0) throw new MoorError("internal", `${this.#path} is shorter than its records`);
+      done += count;
+    }
+    return bytes;
+  }
+}
