@@ -1,0 +1,413 @@
+// One container: its init, its execs, its mounts and its cgroup, and everything that can be asked of it. The state table
+// decides what is allowed; this file does it. No answer waits for another's work: a request that must not overlap with
+// one under way is refused, joined or put behind it, as the table says.
+
+import { Cgroup, findCgroup } from "../cgroup/cgroup.ts";
+import type { OomWatch } from "../cgroup/oom.ts";
+import type { CheckpointOptions } from "../api/runc-options.ts";
+import type { Mount } from "../api/types.ts";
+import { unmountAll } from "../mount/unmount.ts";
+import type { Spec } from "../oci/bundle.ts";
+import { sharesPidNamespace } from "../oci/bundle.ts";
+import type { RuntimeOptions } from "../oci/options.ts";
+import type { Runtime } from "../oci/runtime.ts";
+import { withDeadline } from "../reaper/deadline.ts";
+import type { Exit } from "../reaper/reaper.ts";
+import { MoorError } from "../sys/error.ts";
+import { SIGKILL } from "../sys/flags.ts";
+import type { Pid } from "../sys/sys.d.ts";
+import type { ShimContext } from "./context.ts";
+import { Exec, type ExecRequest, makeExec, startExec } from "./execs.ts";
+import { ExitRecords } from "./exit-records.ts";
+import { announceExecExit, announceInitExit, type ExitContext } from "./exits.ts";
+import type { Outcome, Process } from "./process.ts";
+import { TaskEvents } from "./task-events.ts";
+
+/** What Create has made. */
+export interface ContainerSetup {
+  readonly id: string;
+  readonly bundle: string;
+  /** Where the root file system is mounted; "" when the daemon asked for no mount. */
+  readonly mountedRootfs: string;
+  readonly spec: Spec;
+  readonly options: RuntimeOptions;
+  readonly runtime: Runtime;
+  readonly init: Process;
+  /** Restores a container in the place of starting one; absent otherwise. */
+  readonly restore: ((onExit: (exit: Exit) => void) => Promise<void>) | undefined;
+}
+
+export interface ProcessInfo {
+  readonly pid: Pid;
+  /** "" for what is no exec of ours. */
+  readonly execId: string;
+}
+
+const longestSignal = 64;
+/** A process that has been sent SIGKILL ends within this time unless the kernel holds it. */
+const killedWithinMs = 30_000;
+
+export class Container {
+  readonly setup: ContainerSetup;
+  readonly execs = new Map<string, Exec>();
+  readonly #context: ShimContext;
+  readonly #events: TaskEvents;
+  readonly #exits: ExitContext;
+  #cgroup: Cgroup | undefined;
+  #oomWatch: OomWatch | undefined;
+  /** Exits that came while a start was under way, which is told first. */
+  readonly #early = new Map<Process, Exit>();
+  #isTold = false;
+  /** The pause, resume or delete under way, for those who ask for the same. */
+  #changing: Promise<unknown> | undefined;
+  /** Called when the container's init has been announced as ended. */
+  onEnded: () => void = () => undefined;
+
+  constructor(context: ShimContext, setup: ContainerSetup) {
+    this.#context = context;
+    this.setup = setup;
+    this.#events = new TaskEvents(context.events);
+    const { sys, log } = context;
+    this.#exits = { sys, log, events: this.#events, records: new ExitRecords(sys, setup.bundle) };
+  }
+
+  get id(): string {
+    return this.setup.id;
+  }
+
+  get init(): Process {
+    return this.setup.init;
+  }
+
+  /** @throws MoorError not_found. */
+  process(execId: string): Process {
+    if (execId === "") return this.init;
+    const exec = this.execs.get(execId);
+    if (exec === undefined) {
+      throw new MoorError("not_found", `exec ${execId} of container ${this.id}: not found`);
+    }
+    return exec;
+  }
+
+  /** Init's process exists from now on: its cgroup is looked up and watched. */
+  adopt(): void {
+    const { sys, log } = this.#context;
+    const { pid } = this.init.data;
+    try {
+      this.#cgroup = findCgroup(sys, pid);
+      this.#oomWatch = this.#cgroup.watchOom(() => this.#events.outOfMemory(this.id));
+    } catch (thrown) {
+      // One that has ended already is in no cgroup; without the memory controller there is nothing to watch.
+      log.debug("no watch for out of memory", { id: this.id, error: MoorError.from(thrown).message });
+    }
+  }
+
+  /** To be called for init's exit, when it is seen. One that comes before created() is told after it. */
+  initExited(exit: Exit): void {
+    this.#ended(this.init, exit);
+  }
+
+  /** Create has done all it had to do: it is told, and so is an exit that has come meanwhile. */
+  created(rootfs: readonly Mount[], checkpoint: string): void {
+    this.#events.created(this.init.data, this.setup.bundle, rootfs, checkpoint);
+    this.#isTold = true;
+    this.#tellEarly(this.init);
+  }
+
+  /** @returns the pid. @throws MoorError with the runtime's cause. */
+  async start(execId: string): Promise<Pid> {
+    const process = this.process(execId);
+    if (process instanceof Exec) {
+      this.init.check("startExec");
+      process.ask("start");
+      await this.#starting(process, () => startExec(this.#place(), process, (exit) => this.#ended(process, exit)));
+    } else {
+      process.ask("start");
+      const { runtime, restore } = this.setup;
+      await this.#starting(process, async () => {
+        if (restore === undefined) {
+          await runtime.start(this.id);
+          return;
+        }
+        await restore((exit) => this.#ended(process, exit));
+        this.adopt();
+      });
+    }
+    return process.data.pid;
+  }
+
+  async #starting(process: Process, run: () => Promise<void>): Promise<void> {
+    try {
+      process.data.startFailed = false;
+      await run();
+      process.happened("started");
+      this.#events.started(process.data);
+    } catch (thrown) {
+      process.happened("startFailed");
+      // Without a process there will be no exit, so those who wait for one are answered now.
+      if (process.data.pid === 0) process.failStart();
+      throw thrown;
+    } finally {
+      this.#tellEarly(process);
+    }
+  }
+
+  #tellEarly(process: Process): void {
+    const early = this.#early.get(process);
+    if (early !== undefined && this.#early.delete(process)) this.#ended(process, early);
+  }
+
+  /** An exit was seen. Called by the reaper, before the pid is free. */
+  #ended(process: Process, exit: Exit): void {
+    process.setExit(exit);
+    if (!this.#isTold || process.happened("exited").kind === "later") {
+      this.#early.set(process, exit);
+      return;
+    }
+    if (process.data.state !== "exiting") return;
+    if (process.data.kind === "exec") void announceExecExit(this.#exits, process);
+    else void this.#initEnded(process);
+  }
+
+  async #initEnded(init: Process): Promise<void> {
+    await announceInitExit(
+      this.#exits,
+      init,
+      () => [...this.execs.values()],
+      () => this.#killRest(),
+      () => this.#oomWatch?.check(),
+    );
+    this.#oomWatch?.stop();
+    this.#oomWatch = undefined;
+    this.onEnded();
+  }
+
+  // With a pid namespace of its own, the kernel has ended everything before it told of init's end.
+  async #killRest(): Promise<void> {
+    const { spec, runtime } = this.setup;
+    if (!sharesPidNamespace(spec)) return;
+    try {
+      await runtime.kill(this.id, SIGKILL, true);
+    } catch (thrown) {
+      // Most often: nothing was left.
+      this.#context.log.debug("kill what is left of a container", {
+        id: this.id,
+        error: MoorError.from(thrown).message,
+      });
+    }
+  }
+
+  /** @throws MoorError. */
+  addExec(request: ExecRequest): void {
+    this.init.check("exec");
+    const exec = makeExec(this.#place(), request);
+    if (this.execs.has(request.execId)) {
+      throw new MoorError("already_exists", `add exec ${request.execId} to container ${this.id}: it is there already`);
+    }
+    this.execs.set(request.execId, exec);
+    this.#events.execAdded(exec.data);
+  }
+
+  /**
+   * @param all every process of the container; of an exec it concerns the exec alone.
+   * @throws MoorError.
+   */
+  async kill(execId: string, signal: number, all: boolean): Promise<void> {
+    const process = this.process(execId);
+    if (!Number.isInteger(signal) || signal < 0 || signal > longestSignal) {
+      throw new MoorError("invalid_argument", `kill ${process.name}: there is no signal ${signal}`);
+    }
+    process.ask("kill");
+    if (all && process === this.init && process.owned !== undefined) {
+      await this.setup.runtime.kill(this.id, signal, true);
+    } else if (process.owned?.signal(signal) !== true) {
+      // Between its end and the word of it.
+      throw new MoorError("not_found", `kill ${process.name}: process already finished: not found`);
+    }
+    if (signal === SIGKILL) this.#letDie();
+  }
+
+  // A frozen process of cgroup v1 does not even die of SIGKILL.
+  #letDie(): void {
+    const { state } = this.init.data;
+    if (state !== "paused" && state !== "pausing" && state !== "resuming") return;
+    try {
+      this.#cgroup?.thaw();
+    } catch (thrown) {
+      this.#context.log.warn("thaw a killed container", { id: this.id, error: MoorError.from(thrown).message });
+    }
+  }
+
+  pause(): Promise<void> {
+    return this.#change("pause", "paused", "pauseFailed", async () => {
+      await this.setup.runtime.pause(this.id);
+      this.#events.paused(this.id);
+    });
+  }
+
+  resume(): Promise<void> {
+    return this.#change("resume", "resumed", "resumeFailed", async () => {
+      await this.setup.runtime.resume(this.id);
+      this.#events.resumed(this.id);
+    });
+  }
+
+  async #change(
+    request: "pause" | "resume",
+    done: "paused" | "resumed",
+    failed: "pauseFailed" | "resumeFailed",
+    run: () => Promise<void>,
+  ): Promise<void> {
+    if (this.init.ask(request).kind === "join") {
+      await this.#changing;
+      return;
+    }
+    const changing = run().then(
+      () => void this.init.happened(done),
+      (thrown: unknown) => {
+        this.init.happened(failed);
+        throw MoorError.from(thrown);
+      },
+    );
+    this.#changing = changing;
+    await changing;
+  }
+
+  /** resourcesJson: OCI LinuxResources, checked to be a JSON object. */
+  async update(resourcesJson: string): Promise<void> {
+    this.init.check("update");
+    await this.setup.runtime.update(this.id, resourcesJson);
+  }
+
+  async checkpoint(path: string, options: CheckpointOptions | undefined): Promise<void> {
+    this.init.check("checkpoint");
+    await this.setup.runtime.checkpoint(this.id, {
+      imagePath: path,
+      leaveRunning: options?.exit !== true,
+      ...(options === undefined
+        ? {}
+        : {
+            workPath: options.workPath,
+            parentPath: options.parentPath,
+            openTcp: options.openTcp,
+            externalUnixSockets: options.externalUnixSockets,
+            terminal: options.terminal,
+            fileLocks: options.fileLocks,
+            emptyNamespaces: options.emptyNamespaces,
+            cgroupsMode: options.cgroupsMode,
+          }),
+    });
+    this.#events.checkpointed(this.id, path);
+  }
+
+  /** In character cells. @throws MoorError. */
+  resize(execId: string, columns: number, rows: number): void {
+    const process = this.process(execId);
+    process.ask("resize");
+    if (process.stdio !== undefined) process.stdio.resize(columns, rows);
+    else if (process instanceof Exec) process.wantedSize = { columns, rows };
+  }
+
+  closeStdin(execId: string): void {
+    const process = this.process(execId);
+    process.ask("closeIo");
+    if (process.stdio !== undefined) process.stdio.closeStdin();
+    else if (process instanceof Exec) process.stdinClosed = true;
+  }
+
+  /** All processes; of a stopped container its init, although it is gone: a daemon takes none for a leaked shim. */
+  pids(): readonly ProcessInfo[] {
+    const execs = new Map<Pid, string>();
+    for (const exec of this.execs.values()) execs.set(exec.data.pid, exec.data.execId);
+    const { state, pid } = this.init.data;
+    const over = state === "stopped" || state === "deleting";
+    const found = over ? [] : (this.#cgroup?.pids() ?? []);
+    if (found.length === 0) return pid === 0 ? [] : [{ pid, execId: "" }];
+    return found.map((each) => ({ pid: each, execId: execs.get(each) ?? "" }));
+  }
+
+  /** @throws MoorError failed_precondition when there is no cgroup yet. */
+  stats(): { typeUrl: string; value: Uint8Array } {
+    if (this.#cgroup === undefined) {
+      throw new MoorError("failed_precondition", `stats of container ${this.id}: it has no cgroup yet`);
+    }
+    return this.#cgroup.stats();
+  }
+
+  /** @returns how it ended. @throws MoorError; nothing is deleted then. */
+  async delete(execId: string): Promise<Outcome> {
+    const process = this.process(execId);
+    for (;;) {
+      const cell = process.ask("delete");
+      if (cell.kind === "to") break;
+      if (cell.kind === "join") {
+        await this.#changing;
+        return process.outcome ?? { status: process.data.exitStatus ?? 0, atNs: process.data.exitedAtNs };
+      }
+      if (cell.kind === "killFirst") await this.#killForDelete(process);
+      else await process.settled();
+    }
+    const deleting = process instanceof Exec ? this.#deleteExec(process) : this.#deleteInit(process);
+    if (!(process instanceof Exec)) this.#changing = deleting;
+    try {
+      await deleting;
+    } catch (thrown) {
+      process.happened("deleteFailed");
+      throw thrown;
+    }
+    const { exitStatus, exitedAtNs } = process.data;
+    process.happened("deleted");
+    return { status: exitStatus ?? 0, atNs: exitedAtNs };
+  }
+
+  /** Ends a created process; resolves when its exit has been told. */
+  async #killForDelete(process: Process): Promise<void> {
+    if (process.owned === undefined) {
+      // Made from a checkpoint and never started: there is nothing to end, and nothing to tell.
+      process.data.exitStatus = 0;
+      process.happened("exited");
+      process.announce();
+      return;
+    }
+    process.owned.signal(SIGKILL);
+    await withDeadline(this.#context.sys, killedWithinMs, `end ${process.name} to delete it`, process.wait());
+  }
+
+  async #deleteExec(exec: Exec): Promise<void> {
+    const { sys, log } = this.#context;
+    const { execId } = exec.data;
+    exec.stdio?.release();
+    this.execs.delete(execId);
+    // Leftovers go with the bundle.
+    sys.unlink(`${this.setup.bundle}/${execId}.pid`);
+    try {
+      this.#exits.records.remove(execId);
+    } catch (thrown) {
+      log.warn("the record of a deleted exec stays", { exec: execId, error: MoorError.from(thrown).message });
+    }
+  }
+
+  async #deleteInit(init: Process): Promise<void> {
+    const { sys, log } = this.#context;
+    const { runtime, mountedRootfs } = this.setup;
+    for (const exec of this.execs.values()) exec.stdio?.release();
+    await runtime.delete(this.id, false);
+    if (mountedRootfs !== "") {
+      const detached = await unmountAll(sys, mountedRootfs);
+      if (detached.length > 0)
+        log.warn("mounts were busy and are detached", { id: this.id, mounts: detached.join(" ") });
+    }
+    init.stdio?.release();
+    this.#events.deleted(init.data);
+  }
+
+  /** Where its cgroup is, once that is known. */
+  get cgroupData(): Cgroup["data"] | undefined {
+    return this.#cgroup?.data;
+  }
+
+  #place() {
+    const { bundle, options, runtime } = this.setup;
+    return { context: this.#context, containerId: this.id, bundle, options, runtime };
+  }
+}

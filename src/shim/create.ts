@@ -1,0 +1,189 @@
+// Create: from the daemon's request to a container that waits for Start. Its steps (checks, options, mounts, stdio, the
+// runtime's create) are undone in the other order when one of them fails, so that the same request may be made again.
+
+import type { CreateTaskRequest } from "../api/task.ts";
+import { openStdio, type Stdio } from "../io/stdio.ts";
+import { mountAll } from "../mount/mount.ts";
+import { unmountAll } from "../mount/unmount.ts";
+import { readSpec, rootfsOf } from "../oci/bundle.ts";
+import { decodeOptions, type RuntimeOptions } from "../oci/options.ts";
+import { writeOptions } from "../oci/options-file.ts";
+import { Runtime, runtimeConfig } from "../oci/runtime.ts";
+import { RuntimeError } from "../oci/runtime-error.ts";
+import type { Exit } from "../reaper/reaper.ts";
+import { MoorError } from "../sys/error.ts";
+import { S_IFDIR, S_IFMT, SIGKILL } from "../sys/flags.ts";
+import { isErrno } from "../sys/errno.ts";
+import type { Fd, Pid } from "../sys/sys.d.ts";
+import { Container } from "./container.ts";
+import type { ShimContext } from "./context.ts";
+import { writeAtomically } from "./exit-records.ts";
+import { Process } from "./process.ts";
+
+/** Where runc keeps what it writes about init. */
+const initPidFile = "init.pid";
+/** fds that a process gets beside its stdio start here. */
+const firstExtraFd = 3;
+
+/**
+ * Makes the container; the id has been checked.
+ * @param listenFds sockets for this container; they stay the caller's.
+ * @throws MoorError; nothing is left behind then.
+ */
+export async function createContainer(
+  context: ShimContext,
+  request: CreateTaskRequest,
+  listenFds: readonly Fd[],
+): Promise<Container> {
+  const { sys, log, reaper, namespace, environ, debug } = context;
+  const { id, bundle, rootfs, stdin, stdout, stderr, terminal } = request;
+  checkBundle(context, bundle);
+  const spec = readSpec(sys, bundle);
+  const options = await decodeOptions(sys, request.options);
+  const runtime = new Runtime(sys, reaper, log, runtimeConfig(options, { namespace, bundle, environ, debug }));
+  const mountedRootfs = rootfs.length === 0 ? "" : `${bundle}/rootfs`;
+  const init = new Process({ kind: "init", containerId: id, execId: "", stdin, stdout, stderr, terminal });
+
+  writeOptions(sys, bundle, options);
+  writeAtomically(sys, `${bundle}/address`, context.address, 0o644);
+  await mountAll(sys, rootfs, mountedRootfs === "" ? rootfsOf(spec, bundle) : mountedRootfs, reaper);
+  let stdio: Stdio | undefined;
+  try {
+    const { ioUid, ioGid } = options;
+    stdio = await openStdio(
+      { sys, reaper, log },
+      { containerId: id, execId: "", namespace, bundle, stdin, stdout, stderr, terminal, ioUid, ioGid, environ },
+    );
+    init.stdio = stdio;
+    const restore =
+      request.checkpoint === ""
+        ? undefined
+        : (onExit: (exit: Exit) => void) => restoreInit(context, { request, options, runtime, init }, onExit);
+    const container = new Container(context, { id, bundle, mountedRootfs, spec, options, runtime, init, restore });
+    if (restore === undefined) {
+      await createInit(context, { request, options, runtime, init }, listenFds, (exit) => container.initExited(exit));
+      container.adopt();
+    }
+    container.created(rootfs, request.checkpoint);
+    return container;
+  } catch (thrown) {
+    stdio?.abort();
+    if (mountedRootfs !== "") await undoMounts(context, mountedRootfs);
+    throw thrown;
+  }
+}
+
+interface InitParts {
+  readonly request: CreateTaskRequest;
+  readonly options: RuntimeOptions;
+  readonly runtime: Runtime;
+  readonly init: Process;
+}
+
+async function createInit(
+  context: ShimContext,
+  { request, options, runtime, init }: InitParts,
+  listenFds: readonly Fd[],
+  onExit: (exit: Exit) => void,
+): Promise<void> {
+  const { id, bundle } = request;
+  const stdio = init.stdio as Stdio;
+  const announcement = context.reaper.announce();
+  try {
+    const sockets = listenFds.map((source, i) => ({ target: firstExtraFd + i, source }));
+    init.owned = await runtime.create(
+      id,
+      bundle,
+      {
+        pidFile: `${bundle}/${initPidFile}`,
+        consoleSocket: stdio.consoleSocket,
+        noPivot: options.noPivotRoot,
+        noNewKeyring: options.noNewKeyring,
+        fds: [...stdio.childFds, ...sockets],
+        listenFds: sockets.length,
+      },
+      announcement,
+      onExit,
+    );
+    init.data.pid = init.owned.pid;
+    await stdio.attach();
+  } catch (thrown) {
+    init.owned?.signal(SIGKILL);
+    // What the runtime refused it has taken back itself (or it is another's, of the same id). All else is half made.
+    if (!(thrown instanceof RuntimeError)) await forget(context, runtime, id);
+    throw thrown;
+  } finally {
+    announcement.end();
+  }
+}
+
+/** Start of a container that was created from a checkpoint. */
+async function restoreInit(
+  context: ShimContext,
+  { request, options, runtime, init }: InitParts,
+  onExit: (exit: Exit) => void,
+): Promise<void> {
+  const { id, bundle, checkpoint, parentCheckpoint } = request;
+  const stdio = init.stdio as Stdio;
+  const announcement = context.reaper.announce();
+  let reported = true;
+  try {
+    init.owned = await runtime.restore(
+      id,
+      bundle,
+      {
+        pidFile: `${bundle}/${initPidFile}`,
+        consoleSocket: stdio.consoleSocket,
+        noPivot: options.noPivotRoot,
+        fds: stdio.childFds,
+        imagePath: checkpoint,
+        workPath: options.criuWorkPath,
+        parentPath: parentCheckpoint,
+        openTcp: false,
+      },
+      announcement,
+      (exit) => {
+        if (reported) onExit(exit);
+      },
+    );
+    init.data.pid = init.owned.pid;
+    await stdio.attach();
+  } catch (thrown) {
+    reported = false;
+    init.owned?.signal(SIGKILL);
+    init.owned = undefined;
+    init.data.pid = 0 as Pid;
+    if (!(thrown instanceof RuntimeError)) await forget(context, runtime, id);
+    throw thrown;
+  } finally {
+    announcement.end();
+  }
+}
+
+/** Takes back what a runtime call left half made. */
+async function forget({ log }: ShimContext, runtime: Runtime, id: string): Promise<void> {
+  try {
+    await runtime.delete(id, true);
+  } catch (thrown) {
+    log.warn("take back a container half made", { id, error: MoorError.from(thrown).message });
+  }
+}
+
+async function undoMounts({ sys, log }: ShimContext, rootfs: string): Promise<void> {
+  try {
+    await unmountAll(sys, rootfs);
+  } catch (thrown) {
+    // The first failure is the one that is told.
+    log.warn("undo the mounts of a failed create", { rootfs, error: MoorError.from(thrown).message });
+  }
+}
+
+function checkBundle({ sys }: ShimContext, bundle: string): void {
+  if (!bundle.startsWith("/")) {
+    throw new MoorError("invalid_argument", `the bundle ${JSON.stringify(bundle)} is no absolute path`);
+  }
+  const stat = sys.stat(bundle);
+  if (isErrno(stat) || (stat.mode & S_IFMT) !== S_IFDIR) {
+    throw new MoorError("invalid_argument", `the bundle ${bundle} is no folder`);
+  }
+}

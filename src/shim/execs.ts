@@ -1,0 +1,114 @@
+// The execs of one container: added, started, deleted. What they share with init (signals, stdio, exits) is elsewhere.
+
+import { openStdio } from "../io/stdio.ts";
+import type { Runtime } from "../oci/runtime.ts";
+import type { RuntimeOptions } from "../oci/options.ts";
+import type { Exit } from "../reaper/reaper.ts";
+import { MoorError, must } from "../sys/error.ts";
+import { O_CREAT, O_TRUNC, SIGKILL } from "../sys/flags.ts";
+import type { Pid } from "../sys/sys.d.ts";
+import type { ShimContext } from "./context.ts";
+import { checkIdentifier } from "./identifier.ts";
+import { Process } from "./process.ts";
+
+export interface ExecRequest {
+  readonly execId: string;
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly terminal: boolean;
+  /** JSON of an OCI process; undefined when none was sent. */
+  readonly spec: Uint8Array | undefined;
+}
+
+/** Where the container that the execs belong to is. */
+export interface ExecPlace {
+  readonly context: ShimContext;
+  readonly containerId: string;
+  readonly bundle: string;
+  readonly options: RuntimeOptions;
+  readonly runtime: Runtime;
+}
+
+/** An exec that has been added and not deleted. */
+export class Exec extends Process {
+  /** The process as the runtime takes it, until it has been started. */
+  specText: string;
+  wantedSize: { readonly columns: number; readonly rows: number } | undefined;
+  stdinClosed = false;
+
+  constructor(containerId: string, request: ExecRequest, specText: string) {
+    const { execId, stdin, stdout, stderr, terminal } = request;
+    super({ kind: "exec", containerId, execId, stdin, stdout, stderr, terminal });
+    this.specText = specText;
+  }
+}
+
+/**
+ * A new exec of this request; nothing is opened or run yet.
+ * @throws MoorError invalid_argument.
+ */
+export function makeExec({ context, containerId }: ExecPlace, request: ExecRequest): Exec {
+  checkIdentifier("exec id", request.execId);
+  const what = `add exec ${request.execId} to container ${containerId}`;
+  if (request.spec === undefined || request.spec.length === 0) {
+    throw new MoorError("invalid_argument", `${what}: the request has no process spec`);
+  }
+  let spec: unknown;
+  try {
+    spec = JSON.parse(context.sys.decodeUtf8(request.spec));
+  } catch (thrown) {
+    throw new MoorError("invalid_argument", `${what}: its process spec is not JSON`, { cause: thrown });
+  }
+  if (typeof spec !== "object" || spec === null || Array.isArray(spec)) {
+    throw new MoorError("invalid_argument", `${what}: its process spec is not a JSON object`);
+  }
+  return new Exec(containerId, request, JSON.stringify({ ...spec, terminal: request.terminal }));
+}
+
+/**
+ * Has the runtime start it; the table has it as `starting`.
+ * @param onExit called when it has ended, possibly before this resolves.
+ * @throws MoorError when it could not be started; no process and no stream is left then.
+ */
+export async function startExec(place: ExecPlace, exec: Exec, onExit: (exit: Exit) => void): Promise<void> {
+  const { context, containerId, bundle, options, runtime } = place;
+  const { sys, reaper, log, namespace, environ } = context;
+  const { execId, stdin, stdout, stderr, terminal } = exec.data;
+  const { ioUid, ioGid } = options;
+  const processPath = `${bundle}/${execId}-process.json`;
+  const pidFile = `${bundle}/${execId}.pid`;
+  let reported = true;
+  // One that fails to start is nobody's news, even if a process had come of it.
+  const whenEnded = (exit: Exit) => {
+    if (reported) onExit(exit);
+  };
+  const stdio = await openStdio(
+    { sys, reaper, log },
+    { containerId, execId, namespace, bundle, stdin, stdout, stderr, terminal, ioUid, ioGid, environ },
+  );
+  const announcement = reaper.announce();
+  try {
+    must(sys.writeText(processPath, exec.specText, O_CREAT | O_TRUNC, 0o600), `write ${processPath}`);
+    const { childFds: fds, consoleSocket } = stdio;
+    exec.owned = await runtime.exec(containerId, processPath, { pidFile, consoleSocket, fds }, announcement, whenEnded);
+    exec.data.pid = exec.owned.pid;
+    if (exec.wantedSize !== undefined) stdio.resize(exec.wantedSize.columns, exec.wantedSize.rows);
+    if (exec.stdinClosed) stdio.closeStdin();
+    exec.stdio = stdio;
+    await stdio.attach();
+    exec.specText = "";
+  } catch (thrown) {
+    reported = false;
+    exec.owned?.signal(SIGKILL);
+    exec.owned = undefined;
+    exec.stdio = undefined;
+    exec.data.pid = 0 as Pid;
+    stdio.abort();
+    throw thrown;
+  } finally {
+    announcement.end();
+    // A leftover goes with the bundle.
+    sys.unlink(processPath);
+  }
+}

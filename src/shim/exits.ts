@@ -1,0 +1,71 @@
+// From the moment a process is seen to have ended until everyone has been told: what must come before is waited for
+// (the start's own announcement, the rest of the container, the execs, the output), each for a bounded time; then the
+// record is written, the event published, and those who wait are answered.
+
+import { settledWithin } from "../reaper/deadline.ts";
+import { MoorError } from "../sys/error.ts";
+import type { Log } from "../sys/log.ts";
+import type { Sys } from "../sys/sys.d.ts";
+import type { ExitRecords } from "./exit-records.ts";
+import type { Process } from "./process.ts";
+import type { TaskEvents } from "./task-events.ts";
+
+/** How long output written before the exit may take to reach its FIFO; a reader that is only slow has made it full by then. */
+const drainMs = 2_000;
+/** How long the execs of a container whose init has ended may take to be gone, once they were killed. */
+const execsMs = 10_000;
+
+export interface ExitContext {
+  readonly sys: Sys;
+  readonly log: Log;
+  readonly events: TaskEvents;
+  readonly records: ExitRecords;
+}
+
+/** Tells of the exit of an exec, which the table has as `exiting`. Never rejects. */
+export async function announceExecExit(context: ExitContext, exec: Process): Promise<void> {
+  await exec.stdio?.drained(drainMs);
+  tell(context, exec);
+}
+
+/**
+ * Tells of the exit of init, after those of its execs. Never rejects.
+ * @param killRest ends what init's death left alive: nothing where the pid namespace was its own.
+ * @param lookForOom has an out-of-memory kill told before the exit that it may explain.
+ */
+export async function announceInitExit(
+  context: ExitContext,
+  init: Process,
+  execs: () => readonly Process[],
+  killRest: () => Promise<void>,
+  lookForOom: () => void,
+): Promise<void> {
+  const drained = init.stdio?.drained(drainMs);
+  await killRest();
+  // One may be added to the list while we wait, by a start that was under way; none can start any more.
+  const gone = Promise.all(execs().map((exec) => exec.settled()));
+  if (!(await settledWithin(context.sys, execsMs, gone))) {
+    const left = execs().filter(({ data }) => data.state === "running" || data.state === "starting");
+    const names = left.map(({ data }) => data.execId).join(" ");
+    context.log.warn("execs outlive their container's init", { id: init.data.containerId, execs: names });
+  }
+  await drained;
+  lookForOom();
+  tell(context, init);
+}
+
+function tell({ log, events, records }: ExitContext, process: Process): void {
+  const { data } = process;
+  const { containerId, execId, pid, exitStatus, exitedAtNs } = data;
+  if (exitStatus !== undefined && exitedAtNs !== undefined) {
+    try {
+      records.add(execId === "" ? containerId : execId, { pid, status: exitStatus, atNs: exitedAtNs });
+    } catch (thrown) {
+      // The bundle may be gone or its disk full: those who ask are told all the same.
+      log.error("an exit could not be recorded", { process: process.name, error: MoorError.from(thrown).message });
+    }
+  }
+  events.exited(data);
+  process.announce();
+  log.info("exited", { process: process.name, pid, status: exitStatus ?? 255 });
+}

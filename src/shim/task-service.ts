@@ -1,0 +1,257 @@
+// The Task service: each of its 17 methods from request to answer, in its two forms (containerd.task.v2 and v3 differ in
+// the service's name alone). It holds the containers of this shim; what can be done with one is in container.ts.
+
+import { type Handler, protoCodec, type Server, unary } from "ttrpc";
+import { Empty } from "../api/google/protobuf/empty.ts";
+import { Status } from "../api/process.ts";
+import { ProcessDetails } from "../api/runc-options.ts";
+import * as api from "../api/task.ts";
+import { decodeCheckpointOptions } from "../oci/options.ts";
+import { MoorError } from "../sys/error.ts";
+import type { Container } from "./container.ts";
+import type { ShimContext } from "./context.ts";
+import { createContainer } from "./create.ts";
+import { dumpContainer } from "./dump.ts";
+import { checkIdentifier } from "./identifier.ts";
+import type { Outcome, Process } from "./process.ts";
+import type { ProcessState } from "./state-table.ts";
+import { noTime, wireTime } from "./time.ts";
+
+const serviceNames = ["containerd.task.v2.Task", "containerd.task.v3.Task"];
+const processDetailsType = "containerd.runc.v1.ProcessDetails";
+
+/** What clients call each state. An exit that has not been told yet has not happened for them. */
+const statusOf: Readonly<Record<ProcessState, Status>> = {
+  created: Status.CREATED,
+  starting: Status.CREATED,
+  running: Status.RUNNING,
+  pausing: Status.PAUSING,
+  paused: Status.PAUSED,
+  resuming: Status.PAUSED,
+  exiting: Status.RUNNING,
+  stopped: Status.STOPPED,
+  deleting: Status.STOPPED,
+  deleted: Status.STOPPED,
+};
+
+export class TaskService {
+  readonly #context: ShimContext;
+  readonly #containers = new Map<string, Container>();
+  /** Ids whose Create is under way. */
+  readonly #creating = new Set<string>();
+  /** Output of deleted processes that has not reached its reader yet. */
+  readonly #leaving = new Set<Promise<void>>();
+  #listenFdsAreFree = true;
+  /** Called after each change of the numbers below. */
+  onChange: (() => void) | undefined;
+
+  constructor(context: ShimContext) {
+    this.#context = context;
+  }
+
+  /** Containers that are created, or being created, and not deleted. */
+  get containerCount(): number {
+    return this.#containers.size + this.#creating.size;
+  }
+
+  /** Those of them whose init has not ended. */
+  get livingCount(): number {
+    let count = this.#creating.size;
+    for (const { init } of this.#containers.values()) if (init.outcome === undefined) count++;
+    return count;
+  }
+
+  /** To each init, as when the host goes down. */
+  passSignal(signal: number): void {
+    for (const { init } of this.#containers.values()) init.owned?.signal(signal);
+  }
+
+  /** Resolves when no output of deleted processes is on its way any more. */
+  async drained(): Promise<void> {
+    await Promise.all(this.#leaving);
+  }
+
+  /** Plain data for the state dump. */
+  dump(): Readonly<Record<string, unknown>> {
+    return { creating: [...this.#creating], containers: [...this.#containers.values()].map(dumpContainer) };
+  }
+
+  register(server: Server): void {
+    const methods = this.#methods();
+    for (const name of serviceNames) server.add(name, methods);
+  }
+
+  #methods(): Readonly<Record<string, Handler>> {
+    const empty = protoCodec(Empty);
+    const nothing = (): Empty => ({});
+    return {
+      State: unary(protoCodec(api.StateRequest), protoCodec(api.StateResponse), (request) => this.#state(request)),
+      Create: unary(protoCodec(api.CreateTaskRequest), protoCodec(api.CreateTaskResponse), (request) =>
+        this.#create(request),
+      ),
+      Start: unary(protoCodec(api.StartRequest), protoCodec(api.StartResponse), async ({ id, execId }) => ({
+        pid: await this.#find(id).start(execId),
+      })),
+      Delete: unary(protoCodec(api.DeleteRequest), protoCodec(api.DeleteResponse), (request) => this.#delete(request)),
+      Pids: unary(protoCodec(api.PidsRequest), protoCodec(api.PidsResponse), ({ id }) => this.#pids(id)),
+      Pause: unary(protoCodec(api.PauseRequest), empty, ({ id }) => this.#find(id).pause().then(nothing)),
+      Resume: unary(protoCodec(api.ResumeRequest), empty, ({ id }) => this.#find(id).resume().then(nothing)),
+      Checkpoint: unary(protoCodec(api.CheckpointTaskRequest), empty, (request) =>
+        this.#checkpoint(request).then(nothing),
+      ),
+      Kill: unary(protoCodec(api.KillRequest), empty, ({ id, execId, signal, all }) =>
+        this.#find(id).kill(execId, signal, all).then(nothing),
+      ),
+      Exec: unary(protoCodec(api.ExecProcessRequest), empty, (request) => {
+        const { execId, stdin, stdout, stderr, terminal, spec } = request;
+        this.#find(request.id).addExec({ execId, stdin, stdout, stderr, terminal, spec: spec?.value });
+        return nothing();
+      }),
+      ResizePty: unary(protoCodec(api.ResizePtyRequest), empty, ({ id, execId, width, height }) => {
+        this.#find(id).resize(execId, width, height);
+        return nothing();
+      }),
+      CloseIO: unary(protoCodec(api.CloseIORequest), empty, ({ id, execId, stdin }) => {
+        const container = this.#find(id);
+        if (stdin) container.closeStdin(execId);
+        else container.process(execId);
+        return nothing();
+      }),
+      Update: unary(protoCodec(api.UpdateTaskRequest), empty, (request) => this.#update(request).then(nothing)),
+      Wait: unary(protoCodec(api.WaitRequest), protoCodec(api.WaitResponse), async ({ id, execId }) =>
+        exitFields(await this.#find(id).process(execId).wait()),
+      ),
+      Stats: unary(protoCodec(api.StatsRequest), protoCodec(api.StatsResponse), ({ id }) => ({
+        stats: this.#find(id).stats(),
+      })),
+      Connect: unary(protoCodec(api.ConnectRequest), protoCodec(api.ConnectResponse), ({ id }) => ({
+        shimPid: this.#context.sys.getpid(),
+        taskPid: this.#containers.get(id)?.init.data.pid ?? 0,
+        version: "",
+      })),
+      Shutdown: unary(protoCodec(api.ShutdownRequest), empty, () => {
+        // With containers left it is one member of a pod that is leaving: a success that does nothing.
+        if (this.containerCount === 0) this.#context.leave();
+        return nothing();
+      }),
+    };
+  }
+
+  #find(id: string): Container {
+    const container = this.#containers.get(id);
+    if (container === undefined) throw new MoorError("not_found", `container ${id}: not found`);
+    return container;
+  }
+
+  async #create(request: api.CreateTaskRequest): Promise<api.CreateTaskResponse> {
+    const { id } = request;
+    checkIdentifier("container id", id);
+    if (this.#containers.has(id) || this.#creating.has(id)) {
+      throw new MoorError("already_exists", `create container ${id}: it is there already`);
+    }
+    this.#creating.add(id);
+    const listenFds = this.#listenFdsAreFree ? this.#context.listenFds : [];
+    this.#listenFdsAreFree = false;
+    try {
+      const container = await createContainer(this.#context, request, listenFds);
+      container.onEnded = () => this.onChange?.();
+      this.#containers.set(id, container);
+      return { pid: container.init.data.pid };
+    } catch (thrown) {
+      if (listenFds.length > 0) this.#listenFdsAreFree = true;
+      throw MoorError.wrap(`create container ${id}`, thrown);
+    } finally {
+      this.#creating.delete(id);
+      this.onChange?.();
+    }
+  }
+
+  #state({ id, execId }: api.StateRequest): api.StateResponse {
+    const container = this.#find(id);
+    const { data, outcome } = container.process(execId);
+    const { pid, stdin, stdout, stderr, terminal } = data;
+    const { exitStatus, exitedAt } = outcome === undefined || data.startFailed ? noExit : exitFields(outcome);
+    return {
+      id,
+      bundle: container.setup.bundle,
+      pid,
+      status: this.#statusOf(container, data),
+      stdin,
+      stdout,
+      stderr,
+      terminal,
+      exitStatus,
+      exitedAt,
+      execId,
+    };
+  }
+
+  #statusOf({ init }: Container, { kind, state }: Process["data"]): Status {
+    // A paused container's execs stand still with it.
+    if (kind === "exec" && state === "running") {
+      const status = statusOf[init.data.state];
+      if (status === Status.PAUSED || status === Status.PAUSING) return status;
+    }
+    return statusOf[state];
+  }
+
+  async #delete({ id, execId }: api.DeleteRequest): Promise<api.DeleteResponse> {
+    const container = this.#find(id);
+    const process = container.process(execId);
+    const outcome = await container.delete(execId);
+    if (execId === "" && this.#containers.get(id) === container) this.#containers.delete(id);
+    this.#follow(process);
+    this.onChange?.();
+    return { pid: process.data.pid, ...exitFields(outcome) };
+  }
+
+  /** Remembers output that goes on after Delete, until it has ended. */
+  #follow({ stdio }: Process): void {
+    if (stdio === undefined) return;
+    const ended = stdio.ended.finally(() => this.#leaving.delete(ended));
+    this.#leaving.add(ended);
+  }
+
+  #pids(id: string): api.PidsResponse {
+    const processes = this.#find(id)
+      .pids()
+      .map(({ pid, execId }) => {
+        if (execId === "") return { pid, info: undefined };
+        return { pid, info: { typeUrl: processDetailsType, value: ProcessDetails.encode({ execId }).finish() } };
+      });
+    return { processes };
+  }
+
+  async #checkpoint({ id, path, options }: api.CheckpointTaskRequest): Promise<void> {
+    const container = this.#find(id);
+    const decoded = decodeCheckpointOptions(options);
+    if (path === "") throw new MoorError("invalid_argument", `checkpoint container ${id}: the request has no path`);
+    await container.checkpoint(path, decoded);
+  }
+
+  // The request's annotations are the kubelet's, which sends them always; no runtime has a use for them.
+  async #update({ id, resources }: api.UpdateTaskRequest): Promise<void> {
+    const container = this.#find(id);
+    const what = `update container ${id}`;
+    if (resources === undefined || resources.value.length === 0) {
+      throw new MoorError("invalid_argument", `${what}: the request has no resources`);
+    }
+    const text = this.#context.sys.decodeUtf8(resources.value);
+    let parsed: unknown;
+    try {
+      parsed = JSON.parse(text);
+    } catch (thrown) {
+      throw new MoorError("invalid_argument", `${what}: its resources are not JSON`, { cause: thrown });
+    }
+    if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+      throw new MoorError("invalid_argument", `${what}: its resources are not a JSON object`);
+    }
+    await container.update(text);
+  }
+}
+
+const noExit = { exitStatus: 0, exitedAt: noTime } as const;
+
+function exitFields({ status, atNs }: Outcome) {
+  return { exitStatus: status, exitedAt: atNs === undefined ? noTime : wireTime(atNs) };
+}
