@@ -2,7 +2,7 @@
 // decides what is allowed; this file does it. No answer waits for another's work: a request that must not overlap with
 // one under way is refused, joined or put behind it, as the table says.
 
-import { Cgroup, findCgroup } from "../cgroup/cgroup.ts";
+import { type Cgroup, findCgroup } from "../cgroup/cgroup.ts";
 import type { OomWatch } from "../cgroup/oom.ts";
 import type { CheckpointOptions } from "../api/runc-options.ts";
 import type { Mount } from "../api/types.ts";
@@ -21,6 +21,8 @@ import { Exec, type ExecRequest, makeExec, startExec } from "./execs.ts";
 import { ExitRecords } from "./exit-records.ts";
 import { announceExecExit, announceInitExit, type ExitContext } from "./exits.ts";
 import type { Outcome, Process } from "./process.ts";
+import { listProcesses, type ProcessInfo } from "./process-list.ts";
+import { alreadyFinished } from "./state-table.ts";
 import { TaskEvents } from "./task-events.ts";
 
 /** What Create has made. */
@@ -35,12 +37,6 @@ export interface ContainerSetup {
   readonly init: Process;
   /** Restores a container in the place of starting one; absent otherwise. */
   readonly restore: ((onExit: (exit: Exit) => void) => Promise<void>) | undefined;
-}
-
-export interface ProcessInfo {
-  readonly pid: Pid;
-  /** "" for what is no exec of ours. */
-  readonly execId: string;
 }
 
 const longestSignal = 64;
@@ -84,7 +80,7 @@ export class Container {
     if (execId === "") return this.init;
     const exec = this.execs.get(execId);
     if (exec === undefined) {
-      throw new MoorError("not_found", `exec ${execId} of container ${this.id}: not found`);
+      throw new MoorError("not_found", `container ${this.id} has no exec ${execId}`);
     }
     return exec;
   }
@@ -222,7 +218,7 @@ export class Container {
       await this.setup.runtime.kill(this.id, signal, true);
     } else if (process.owned?.signal(signal) !== true) {
       // Between its end and the word of it.
-      throw new MoorError("not_found", `kill ${process.name}: process already finished: not found`);
+      throw new MoorError("not_found", `kill ${process.name}: ${alreadyFinished}`);
     }
     if (signal === SIGKILL) this.#letDie();
   }
@@ -315,15 +311,8 @@ export class Container {
     else if (process instanceof Exec) process.stdinClosed = true;
   }
 
-  /** All processes; of a stopped container its init, although it is gone: a daemon takes none for a leaked shim. */
   pids(): readonly ProcessInfo[] {
-    const execs = new Map<Pid, string>();
-    for (const exec of this.execs.values()) execs.set(exec.data.pid, exec.data.execId);
-    const { state, pid } = this.init.data;
-    const over = state === "stopped" || state === "deleting";
-    const found = over ? [] : (this.#cgroup?.pids() ?? []);
-    if (found.length === 0) return pid === 0 ? [] : [{ pid, execId: "" }];
-    return found.map((each) => ({ pid: each, execId: execs.get(each) ?? "" }));
+    return listProcesses(this.#cgroup, this.init, this.execs.values());
   }
 
   /** @throws MoorError failed_precondition when there is no cgroup yet. */

@@ -139,7 +139,7 @@ export class TaskService {
 
   #find(id: string): Container {
     const container = this.#containers.get(id);
-    if (container === undefined) throw new MoorError("not_found", `container ${id}: not found`);
+    if (container === undefined) throw new MoorError("not_found", `there is no container ${id} in this shim`);
     return container;
   }
 
