@@ -1,0 +1,173 @@
+// One process of a container, init or exec, as the shim knows it: its plain data, its place in the state table, its
+// stdio and its handle at the reaper, and who waits for its exit. It asks the table for everything and runs nothing
+// itself; container.ts does.
+
+import type { Stdio } from "../io/stdio.ts";
+import type { Exit, OwnedProcess } from "../reaper/reaper.ts";
+import { MoorError } from "../sys/error.ts";
+import type { Pid } from "../sys/sys.d.ts";
+import {
+  type Cell,
+  execTable,
+  type Happening,
+  initTable,
+  next,
+  type ProcessState,
+  type Request,
+} from "./state-table.ts";
+
+/** What is known of a process, as plain data: enough to go on with in another process image. */
+export interface ProcessData {
+  readonly kind: "init" | "exec";
+  readonly containerId: string;
+  /** Empty for init. */
+  readonly execId: string;
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly terminal: boolean;
+  state: ProcessState;
+  /** 0 until there is one. */
+  pid: Pid;
+  /** Set when the exit is known; clients are told once it is announced. */
+  exitStatus: number | undefined;
+  exitedAtNs: bigint | undefined;
+  /** The start was tried and failed, and no process remained: Wait answers, nothing was announced. */
+  startFailed: boolean;
+}
+
+export type ProcessSetup = Pick<
+  ProcessData,
+  "kind" | "containerId" | "execId" | "stdin" | "stdout" | "stderr" | "terminal"
+>;
+
+/** What Wait, State and Delete tell of an exit. */
+export interface Outcome {
+  readonly status: number;
+  /** Undefined when there was no exit: the start failed. */
+  readonly atNs: bigint | undefined;
+}
+
+export class Process {
+  readonly data: ProcessData;
+  stdio: Stdio | undefined;
+  owned: OwnedProcess | undefined;
+  #waiters: ((outcome: Outcome) => void)[] = [];
+  #settled: (() => void)[] = [];
+
+  constructor(setup: ProcessSetup) {
+    this.data = {
+      ...setup,
+      state: "created",
+      pid: 0 as Pid,
+      exitStatus: undefined,
+      exitedAtNs: undefined,
+      startFailed: false,
+    };
+  }
+
+  /** "container c1" or "exec e1 of container c1", for errors and the log. */
+  get name(): string {
+    const { kind, containerId, execId } = this.data;
+    return kind === "init" ? `container ${containerId}` : `exec ${execId} of container ${containerId}`;
+  }
+
+  /**
+   * Asks the table whether a request is allowed now, and makes the move when it is one.
+   * @returns what is to be done; never a refusal.
+   * @throws MoorError with the table's code and reason when it is refused.
+   */
+  ask(request: Request): Exclude<Cell, { kind: "no" }> {
+    const cell = this.#cell(request);
+    if (cell.kind === "no") {
+      throw new MoorError(cell.code, `${words[request]} ${this.name}: ${cell.why}`);
+    }
+    if (cell.kind === "to") this.#move(cell.state);
+    return cell;
+  }
+
+  /** Whether a request would be refused now. @throws as ask(), but moves nothing. */
+  check(request: Request): void {
+    const cell = this.#cell(request);
+    if (cell.kind === "no") throw new MoorError(cell.code, `${words[request]} ${this.name}: ${cell.why}`);
+  }
+
+  /** Something has happened; the table says what that means. */
+  happened(what: Happening): Cell {
+    const cell = this.#cell(what);
+    if (cell.kind === "to") this.#move(cell.state);
+    return cell;
+  }
+
+  /** Keeps an exit that is known but not announced. */
+  setExit(exit: Exit): void {
+    this.data.exitStatus = exit.status;
+    this.data.exitedAtNs = exit.atNs;
+  }
+
+  /** Tells everyone who waits for the exit. */
+  announce(): void {
+    this.happened("announced");
+    this.#tell({ status: this.data.exitStatus ?? 255, atNs: this.data.exitedAtNs });
+  }
+
+  /** The start failed and left no process: nobody will ever be told of an exit, so Wait answers now. */
+  failStart(): void {
+    this.data.startFailed = true;
+    this.#tell(failedStart);
+  }
+
+  /** Resolves when the exit has been announced, or at once when that is past. */
+  wait(): Promise<Outcome> {
+    const known = this.outcome;
+    if (known !== undefined) return Promise.resolve(known);
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  /** The announced exit, or the failed start; undefined while neither is there. */
+  get outcome(): Outcome | undefined {
+    const { state, exitStatus, exitedAtNs, startFailed } = this.data;
+    if (startFailed) return failedStart;
+    const announced = state === "stopped" || state === "deleting" || state === "deleted";
+    if (!announced || exitStatus === undefined) return undefined;
+    return { status: exitStatus, atNs: exitedAtNs };
+  }
+
+  /** Resolves when no start is under way and no exit waits to be announced. */
+  settled(): Promise<void> {
+    const { state } = this.data;
+    if (state !== "starting" && state !== "running" && state !== "exiting") return Promise.resolve();
+    return new Promise((resolve) => this.#settled.push(resolve));
+  }
+
+  #cell(asked: Request | Happening): Cell {
+    return next(this.data.kind === "init" ? initTable : execTable, this.data.state, asked);
+  }
+
+  #move(state: ProcessState): void {
+    this.data.state = state;
+    if (state === "starting" || state === "running" || state === "exiting") return;
+    for (const wake of this.#settled.splice(0)) wake();
+  }
+
+  #tell(outcome: Outcome): void {
+    for (const tell of this.#waiters.splice(0)) tell(outcome);
+  }
+}
+
+// containerd's own word for a status nobody knows.
+const failedStart: Outcome = { status: 255, atNs: undefined };
+
+const words: Readonly<Record<Request, string>> = {
+  start: "start",
+  pause: "pause",
+  resume: "resume",
+  kill: "kill",
+  exec: "add an exec to",
+  startExec: "start an exec in",
+  update: "update",
+  checkpoint: "checkpoint",
+  resize: "resize the terminal of",
+  closeIo: "close the stdin of",
+  delete: "delete",
+};
