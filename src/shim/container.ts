@@ -277,22 +277,8 @@ export class Container {
 
   async checkpoint(path: string, options: CheckpointOptions | undefined): Promise<void> {
     this.init.check("checkpoint");
-    await this.setup.runtime.checkpoint(this.id, {
-      imagePath: path,
-      leaveRunning: options?.exit !== true,
-      ...(options === undefined
-        ? {}
-        : {
-            workPath: options.workPath,
-            parentPath: options.parentPath,
-            openTcp: options.openTcp,
-            externalUnixSockets: options.externalUnixSockets,
-            terminal: options.terminal,
-            fileLocks: options.fileLocks,
-            emptyNamespaces: options.emptyNamespaces,
-            cgroupsMode: options.cgroupsMode,
-          }),
-    });
+    const { exit = false, ...criu } = options ?? {};
+    await this.setup.runtime.checkpoint(this.id, { ...criu, imagePath: path, leaveRunning: !exit });
     this.#events.checkpointed(this.id, path);
   }
 
