@@ -18,6 +18,8 @@
 
 // What one pump may do in a turn of the loop before the others have theirs.
 enum { BYTES_PER_TURN = 256 * 1024, CALLS_PER_TURN = 16, BUFFER_BYTES = 32 * 1024 };
+// A stream with so many in one turn is a busy one.
+enum { BUSY_BYTES = 64 * 1024 };
 
 typedef enum Side { SOURCE, TARGET } Side;
 
@@ -29,6 +31,7 @@ typedef struct Pump {
     int fds[2];      // by Side; -1 once the pump is over
     bool watched[2]; // false: a regular file or the like, which is always ready
     bool splices;
+    int pipe_size; // still to be asked for; 0: nothing
     Side waits_for;
     moor_timer_id turn; // a turn that no fd brings: an answer that is due, or a side that is always ready
     uint8_t *held;      // read and not yet written; NULL when there is nothing
@@ -237,14 +240,27 @@ static int wait_for(Pump *pump, Side side)
     return status;
 }
 
+// A bigger pipe on either side, for a stream that has filled one: most streams never do, and stay small.
+static void grow_pipes(Pump *pump)
+{
+    // A wish: the user's limit may be reached (EPERM), and what is no pipe says EBADF.
+    for (int side = SOURCE; side <= TARGET; side++)
+        (void)fcntl(pump->fds[side], F_SETPIPE_SZ, pump->pipe_size);
+    pump->pipe_size = 0;
+}
+
 // Moves bytes until a side gives out, the pump's share of the turn is used up, or the stream is over.
 static Step move(Pump *pump)
 {
-    uint64_t limit = pump->bytes + BYTES_PER_TURN;
+    uint64_t before = pump->bytes, limit = before + BYTES_PER_TURN;
     Step step = MOVED;
     for (int calls = 0; step == MOVED && calls < CALLS_PER_TURN && pump->bytes < limit; calls++) {
         size_t most = (size_t)(limit - pump->bytes);
         step = pump->splices ? splice_step(pump, most) : copy_step(pump, most);
+        if (pump->pipe_size && (step == TARGET_FULL || pump->bytes - before >= BUSY_BYTES)) {
+            grow_pipes(pump);
+            step = step == TARGET_FULL ? MOVED : step; // there may be room now
+        }
     }
     return step;
 }
@@ -300,10 +316,8 @@ static int set_up(Pump *pump, int pipe_size)
         if (flags < 0 || (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0))
             return -errno;
         pipes[side] = is_pipe(fd);
-        // A wish: the user's limit may be reached (EPERM), or more than that be in the pipe already (EBUSY).
-        if (pipes[side] && pipe_size > 0)
-            (void)fcntl(fd, F_SETPIPE_SZ, pipe_size);
     }
+    pump->pipe_size = pipe_size > 0 ? pipe_size : 0;
     pump->splices = pipes[SOURCE] && pipes[TARGET];
     for (int side = SOURCE; side <= TARGET; side++) {
         int status = moor_loop_watch(pump->fds[side], 0, side_ready, pump);

@@ -88,7 +88,7 @@ export interface PumpRequest {
   readonly takeSourceFd: Fd;
   /** Pipe, FIFO, PTY master or file that is written. Closed by the pump as soon as the stream has ended. */
   readonly takeTargetFd: Fd;
-  /** Wanted pipe size in bytes on either side that is a pipe (F_SETPIPE_SZ; EPERM is tolerated); absent: left alone. */
+  /** Wanted pipe size in bytes on either side that is a pipe, once the stream has filled one (F_SETPIPE_SZ; EPERM is tolerated); absent: left alone. */
   readonly pipeSize?: number;
 }
 

@@ -147,6 +147,23 @@ await check("pipe to pipe: exact at every size, and the end counts the bytes", a
   equal(openFds(), fdsBefore, "open fds");
 });
 
+await check("pipeSize: asked for when a pipe was full, and not before", async () => {
+  const { to, from, id, ended } = line(256 * 1024);
+  say(to, "little");
+  equal(await drained(id), "empty");
+  equal(text(from), "little");
+  for (let at = 0; at < 16; at++) {
+    equal(sys.write(to, pattern(4096), 0, 4096), 4096);
+    equal(await drained(id), "empty");
+  }
+  say(to, "as the sixteen pages of the first size are taken");
+  equal(await drained(id), "empty");
+  equal(sys.write(to, longest, 0, longest.length), 256 * 1024);
+  good(sys.close(to), "close");
+  good(sys.close(from), "close");
+  equal((await ended).reason, "closed");
+});
+
 await check("a slow reader gets everything", async () => {
   const size = 300_001;
   const { to, from, ended } = line();
