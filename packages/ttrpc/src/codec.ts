@@ -1,0 +1,24 @@
+// How messages become bytes: any protobuf library fits behind these two functions.
+
+export interface Codec<T> {
+  encode(message: T): Uint8Array;
+  /** The bytes are the callee's own: a message may keep parts of them. */
+  decode(bytes: Uint8Array): T;
+}
+
+/** Messages that are bytes already. */
+export const raw: Codec<Uint8Array> = { encode: (bytes) => bytes, decode: (bytes) => bytes };
+
+/** Message functions as ts-proto, protobuf.js and others of that family make them. */
+export interface MessageFns<T> {
+  encode(message: T): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): T;
+}
+
+/** The codec of a generated message type: `protoCodec(StateRequest)`. */
+export function protoCodec<T>(message: MessageFns<T>): Codec<T> {
+  return {
+    encode: (value) => message.encode(value).finish(),
+    decode: (bytes) => message.decode(bytes),
+  };
+}

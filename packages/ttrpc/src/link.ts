@@ -1,0 +1,145 @@
+// What client and server have in common about one connection: frames in, frames out, how much the peer has left untaken,
+// and the reasons for which reading rests.
+
+import { FrameDecoder, type FrameSink } from "./frame.ts";
+import { type Limits, messageOverheadBytes } from "./limits.ts";
+import type { Transport } from "./transport.ts";
+
+/** The end of a connection that owns a link. */
+export interface LinkOwner {
+  frame: FrameSink["frame"];
+  oversized: FrameSink["oversized"];
+  /** The connection is over. Comes once, and last. */
+  ended(error: Error | undefined): void;
+}
+
+export class Link implements FrameSink {
+  readonly limits: Limits;
+  /** What was written and not taken by the peer; 0 while the transport takes more. */
+  backlogBytes = 0;
+  isClosed = false;
+  /** Whether a long backlog makes reading rest: a server's reading does, a client's never (PROTOCOL.md, Limits). */
+  readonly #restsOnBacklog: boolean;
+  readonly #owner: LinkOwner;
+  readonly #transport: Transport;
+  readonly #decoder: FrameDecoder;
+  #holders = 0;
+  #isPaused = false;
+  #isLeaving = false;
+  #fault: Error | undefined;
+  #waiters: (() => void)[] = [];
+
+  constructor(transport: Transport, limits: Limits, owner: LinkOwner, restsOnBacklog: boolean) {
+    this.limits = limits;
+    this.#restsOnBacklog = restsOnBacklog;
+    this.#owner = owner;
+    this.#transport = transport;
+    this.#decoder = new FrameDecoder(this, limits.maxMessageBytes);
+  }
+
+  start(): void {
+    this.#transport.start({
+      data: (bytes) => {
+        if (!this.#isLeaving && !this.#decoder.feed(bytes)) this.#garbage();
+        this.#rest();
+      },
+      drained: () => this.#drained(),
+      closed: (error) => {
+        if (this.isClosed) return;
+        this.isClosed = true;
+        this.#isLeaving = true;
+        this.#release();
+        this.#owner.ended(this.#fault ?? error);
+      },
+    });
+  }
+
+  /** Queues a whole frame. false: the transport has enough for now. */
+  send(frame: Uint8Array): boolean {
+    if (this.#isLeaving) return true;
+    if (this.#transport.write(frame)) return true;
+    this.backlogBytes += frame.length + messageOverheadBytes;
+    return false;
+  }
+
+  /** Whether a frame of this many bytes would be too much on top of what the peer has not taken. */
+  wouldOverflow(bytes: number): boolean {
+    return this.backlogBytes > 0 && this.backlogBytes + bytes > this.limits.maxBacklogBytes;
+  }
+
+  /** Resolves when the transport takes more, or is closed. */
+  whenDrained(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.backlogBytes === 0 || this.isClosed) resolve();
+      else this.#waiters.push(resolve);
+    });
+  }
+
+  get held(): boolean {
+    return this.#holders > 0 || (this.#restsOnBacklog && this.backlogBytes > this.limits.pauseBytes) || this.#isLeaving;
+  }
+
+  /** A reason to rest more; each is to be taken back by unhold(). */
+  hold(): void {
+    this.#holders++;
+    this.#rest();
+  }
+
+  unhold(): void {
+    this.#holders--;
+    this.#goOn();
+  }
+
+  frame(id: number, type: number, flags: number, bytes: Uint8Array, start: number, end: number, owned: boolean): void {
+    this.#owner.frame(id, type, flags, bytes, start, end, owned);
+  }
+
+  oversized(id: number, type: number, length: number): void {
+    this.#owner.oversized(id, type, length);
+  }
+
+  /** Reads nothing more, and closes once what was queued is out. */
+  close(): void {
+    if (this.#isLeaving) return;
+    this.#isLeaving = true;
+    this.#transport.close();
+  }
+
+  destroy(error?: Error): void {
+    if (this.isClosed) return;
+    this.#isLeaving = true;
+    this.#fault ??= error;
+    this.#transport.destroy();
+  }
+
+  #garbage(): void {
+    this.destroy(new Error("the peer does not speak ttrpc"));
+  }
+
+  #drained(): void {
+    this.backlogBytes = 0;
+    this.#release();
+    this.#goOn();
+  }
+
+  #release(): void {
+    const waiters = this.#waiters;
+    if (waiters.length === 0) return;
+    this.#waiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  #rest(): void {
+    if (this.#isPaused || this.#isLeaving || !this.held) return;
+    this.#isPaused = true;
+    this.#transport.pause();
+  }
+
+  #goOn(): void {
+    if (!this.#isPaused || this.held) return;
+    if (!this.#decoder.resume()) this.#garbage();
+    if (this.held) return;
+    this.#isPaused = false;
+    this.#transport.resume();
+  }
+}
