@@ -29,6 +29,7 @@ const out = resolve(values.out);
 const scripts = join(out, "js");
 const bytecode = join(out, "bytecode");
 
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
 const entryPoints = positionals.map((argument) => {
   const [name, file] = argument.split("=", 2);
   if (!name || !file) throw new Error(`not NAME=ENTRY.ts: ${argument}`);
@@ -53,7 +54,7 @@ const result = await build({
   keepNames: false,
   sourcemap: "external",
   // The protobuf runtime asks the environment whether bigint may be used. It may.
-  define: { "process.env.BUF_BIGINT_DISABLE": '"0"' },
+  define: { "process.env.BUF_BIGINT_DISABLE": '"0"', MOOR_VERSION: JSON.stringify(version) },
   write: false,
   logLevel: "warning",
 });

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
+import { EAGAIN, ECONNREFUSED } from "../sys/errno.ts";
 import { MoorError } from "../sys/error.ts";
 import { answers, defaultSocketFolder, pathOfAddress, socketPath } from "./address.ts";
 import { SmallSystem } from "./small-system.fixture.ts";
@@ -57,5 +58,9 @@ test("answers: true only where somebody listens; the connection is closed", () =
   system.fifos.set("/listens", []);
   assert.equal(answers(system.sys, "/listens"), true);
   assert.equal(answers(system.sys, "/nobody"), false);
+  system.failing.set("unixConnect", ECONNREFUSED);
+  assert.equal(answers(system.sys, "/stale"), false);
+  system.failing.set("unixConnect", EAGAIN);
+  assert.equal(answers(system.sys, "/busy"), true, "its queue is full");
   assert.equal(system.openFds.size, 0);
 });

@@ -1,6 +1,6 @@
 // Where a shim's socket is: containerd's own rule for its name, and the checks that come with unix sockets.
 
-import { isErrno } from "../sys/errno.ts";
+import { EAGAIN, isErrno } from "../sys/errno.ts";
 import { MoorError } from "../sys/error.ts";
 import type { Sys } from "../sys/sys.d.ts";
 import { sha256Hex } from "./sha256.ts";
@@ -41,10 +41,10 @@ export function pathOfAddress(address: string): string | undefined {
   return path.startsWith("/") ? path : undefined;
 }
 
-/** Whether someone listens on the socket. */
+/** Whether someone listens on the socket; also when so many wait there that there is no room for one more now. */
 export function answers(sys: Sys, path: string): boolean {
   const fd = sys.unixConnect(path);
-  if (isErrno(fd)) return false;
+  if (isErrno(fd)) return fd === EAGAIN;
   sys.close(fd);
   return true;
 }

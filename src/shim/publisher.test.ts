@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
-import { EIO } from "../sys/errno.ts";
+import { EIO, ENOENT } from "../sys/errno.ts";
 import { grpcCodes } from "../sys/error.ts";
 import { type EventSink, Publisher } from "./publisher.ts";
 import { SmallSystem } from "./small-system.fixture.ts";
@@ -306,4 +306,39 @@ test("random walks: whatever daemon and disk do, every event arrives once and in
     assert.deepEqual([daemon.open, system.openFds.size, system.timers.size], [0, 0, 0]);
   });
   await fc.assert(walk, { seed, numRuns: 300 });
+});
+
+test("leave: what is not delivered is in the file, oldest first, wherever it waited before", async () => {
+  const { system, daemon, publisher, publish } = made(30);
+  daemon.present = false;
+  publish(...names(8));
+  await turns();
+  assert.ok(publisher.state().spooled > 0 && publisher.state().spooled < 8);
+  assert.equal(publisher.leave(), 8);
+  const file = system.files.get(spoolPath) ?? new Uint8Array();
+  const left: string[] = [];
+  for (let at = 0; at < file.length; ) {
+    const length = new DataView(file.buffer, file.byteOffset + at).getUint32(0);
+    left.push(new TextDecoder().decode(file.subarray(at + 4, at + 4 + length)));
+    at += 4 + length;
+  }
+  assert.deepEqual(left, names(8));
+  assert.deepEqual([...system.files.keys()], [spoolPath]);
+  assert.equal(system.openFds.size, 0);
+  assert.equal(system.timers.size, 0);
+});
+
+test("leave: nothing undelivered, no file; a bundle that is gone is no harm", async () => {
+  const { system, publisher, publish } = made();
+  publish("taken");
+  await publisher.idle();
+  assert.equal(publisher.leave(), 0);
+  assert.equal(system.files.size, 0);
+  const lost = made();
+  lost.daemon.present = false;
+  lost.publish("lost");
+  await turns();
+  lost.system.failing.set("open", ENOENT);
+  assert.equal(lost.publisher.leave(), 1);
+  assert.ok(lost.system.logged.includes("warn: undelivered events cannot be left in the bundle"));
 });

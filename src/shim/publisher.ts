@@ -3,7 +3,7 @@
 // is bounded: past a limit the events wait in a file of the bundle, held by fd, so that a removed bundle does no harm.
 
 import { isErrno } from "../sys/errno.ts";
-import { grpcCodes, MoorError } from "../sys/error.ts";
+import { grpcCodes, MoorError, must } from "../sys/error.ts";
 import { O_CREAT, O_RDWR, O_TRUNC } from "../sys/flags.ts";
 import type { Log } from "../sys/log.ts";
 import type { Fd, Sys, TimerId } from "../sys/sys.d.ts";
@@ -99,6 +99,17 @@ export class Publisher {
     };
   }
 
+  /**
+   * The last call of a shim that goes: what is not delivered is written to the spool's file, all of it and in order.
+   * @returns how many events that are.
+   */
+  leave(): number {
+    const { undelivered } = this;
+    if (undelivered > 0 && !this.#closed) this.#leaveOnDisk();
+    this.close();
+    return undelivered;
+  }
+
   /** Gives up what is not delivered. */
   close(): void {
     this.#closed = true;
@@ -107,6 +118,25 @@ export class Publisher {
     this.#sink = undefined;
     this.#spool.close();
     this.#wakeIdle();
+  }
+
+  // What is in memory is older than what is in the file: a fresh one takes both.
+  #leaveOnDisk(): void {
+    const { sys, log, spoolPath } = this.#options;
+    const path = `${spoolPath}.new`;
+    const fresh = new Spool(sys, path);
+    try {
+      for (let request = this.#head(); request !== undefined; request = this.#head()) {
+        fresh.append(request);
+        this.#queue.shift();
+      }
+      must(sys.rename(path, spoolPath), `rename ${path}`);
+    } catch (error) {
+      // Most likely the bundle is gone: the daemon has forgotten the container, and wants no events of it.
+      log.warn("undelivered events cannot be left in the bundle", { error: MoorError.from(error).message });
+      sys.unlink(path);
+    }
+    fresh.close();
   }
 
   #spill(): void {

@@ -32,6 +32,7 @@ export const ENOTEMPTY = -39 as Errno;
 export const ELOOP = -40 as Errno;
 export const EOPNOTSUPP = -95 as Errno;
 export const EADDRINUSE = -98 as Errno;
+export const ECONNABORTED = -103 as Errno;
 export const ENOTCONN = -107 as Errno;
 export const ECONNREFUSED = -111 as Errno;
 
@@ -74,6 +75,7 @@ const names: Readonly<Record<number, string>> = {
   40: "ELOOP",
   95: "EOPNOTSUPP",
   98: "EADDRINUSE",
+  103: "ECONNABORTED",
   104: "ECONNRESET",
   107: "ENOTCONN",
   110: "ETIMEDOUT",

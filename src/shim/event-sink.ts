@@ -1,0 +1,49 @@
+// The way to the daemon's event service: a ttrpc connection to TTRPC_ADDRESS, and the stream that puts what happens into
+// the daemon's envelope on its way to the publisher.
+
+import { Client, raw } from "ttrpc";
+import { ForwardRequest } from "../api/forward.ts";
+import { errnoName, isErrno } from "../sys/errno.ts";
+import { MoorError } from "../sys/error.ts";
+import type { Sys } from "../sys/sys.d.ts";
+import { pathOfAddress } from "./address.ts";
+import type { EventStream } from "./context.ts";
+import type { EventSink, Publisher } from "./publisher.ts";
+import { SocketTransport, timersOf } from "./socket-transport.ts";
+import { wireTime } from "./time.ts";
+
+const service = "containerd.services.events.ttrpc.v1.Events";
+
+/**
+ * Connects to the daemon.
+ * @param address "unix:///path" or a bare path.
+ * @throws MoorError unavailable when nobody listens there; invalid_argument for another kind of address.
+ */
+export function connectEventSink(sys: Sys, address: string, buffer: Uint8Array): EventSink {
+  const path = pathOfAddress(address);
+  if (path === undefined) {
+    throw new MoorError("invalid_argument", `the address for events ${JSON.stringify(address)} is no unix socket`);
+  }
+  const fd = sys.unixConnect(path);
+  if (isErrno(fd)) {
+    throw new MoorError("unavailable", `connect to the daemon's ${path}: ${errnoName(fd)}`, { errno: fd });
+  }
+  const client = new Client(new SocketTransport(sys, fd, buffer), { timers: timersOf(sys) });
+  return {
+    async forward(request, timeoutMs) {
+      await client.call(service, "Forward", raw, raw, request, { timeoutMs });
+    },
+    close: () => client.close(),
+  };
+}
+
+/** The stream that tasks publish into: each event gets its time and namespace now, and its place in the queue. */
+export function eventStream(sys: Sys, publisher: Publisher, namespace: string): EventStream {
+  return {
+    publish(topic, type, message) {
+      const timestamp = wireTime(sys.realtimeNs());
+      const envelope = { timestamp, namespace, topic, event: { typeUrl: type, value: message } };
+      publisher.publish(ForwardRequest.encode({ envelope }).finish());
+    },
+  };
+}

@@ -1,0 +1,256 @@
+// The life of a serving shim, from its first accept to its exit: wires log, reaper, events and the Task service to the
+// kernel, takes connections and signals, and decides when it is time to go. It has no word on containers: that is the
+// Task service's.
+
+import { Server, StatusError } from "ttrpc";
+import { settledWithin } from "../reaper/deadline.ts";
+import { Reaper } from "../reaper/reaper.ts";
+import { EAGAIN, ECONNABORTED, EINTR, errnoName, isErrno } from "../sys/errno.ts";
+import { grpcCodes, MoorError, must } from "../sys/error.ts";
+import { POLLIN, SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1 } from "../sys/flags.ts";
+import type { Log } from "../sys/log.ts";
+import type { Fd, Sys } from "../sys/sys.d.ts";
+import { connectEventSink, eventStream } from "./event-sink.ts";
+import { hostGoesDown } from "./host-down.ts";
+import { IdleWatch } from "./idle-watch.ts";
+import { Logger } from "./logger.ts";
+import { Publisher } from "./publisher.ts";
+import { readBufferBytes, SocketTransport, timersOf } from "./socket-transport.ts";
+import { logState } from "./state-dump.ts";
+import { TaskService } from "./task-service.ts";
+import { version } from "./version.ts";
+
+/** What `start` has settled and opened. */
+export interface ServeSetup {
+  readonly namespace: string;
+  readonly id: string;
+  /** Of the container that the shim was started for. */
+  readonly bundle: string;
+  readonly address: string;
+  readonly socketPath: string;
+  /** By which the file at socketPath is known to be ours. */
+  readonly socketInode: number;
+  /** Listening. */
+  readonly listenFd: Fd;
+  /** Undefined: the log stays in memory. */
+  readonly logFd: Fd | undefined;
+  /** "": there is nobody to tell of events. */
+  readonly ttrpcAddress: string;
+  readonly debug: boolean;
+  readonly listenFds: readonly Fd[];
+  /** What did not work and did not matter enough to fail `start`. */
+  readonly warnings: readonly string[];
+}
+
+/** Bounds of a shim's last moments, milliseconds: a daemon waits 3 s for Shutdown. */
+const answersWithinMs = 2_000;
+const eventsWithinMs = 3_000;
+/** For output that a reader is just taking. */
+const outputWithinMs = 5_000;
+/** When the process has no fd left for a connection: the others go on, and may give one back. */
+const acceptPauseMs = 100;
+
+/** Serves until it is time to go; returns at once, the event loop does the rest. */
+export function serve(sys: Sys, setup: ServeSetup): void {
+  new Serving(sys, setup).begin();
+}
+
+class Serving {
+  readonly #sys: Sys;
+  readonly #setup: ServeSetup;
+  readonly #log: Logger;
+  readonly #reaper: Reaper;
+  readonly #publisher: Publisher;
+  readonly #server: Server;
+  readonly #tasks: TaskService;
+  readonly #idle: IdleWatch;
+  readonly #readBuffer = new Uint8Array(readBufferBytes);
+  #accepting = false;
+  /** A SIGTERM has come: go when the last container has ended. */
+  #leaveAfterLast = false;
+  #leaving = false;
+
+  constructor(sys: Sys, setup: ServeSetup) {
+    this.#sys = sys;
+    this.#setup = setup;
+    const { debug, namespace, ttrpcAddress } = setup;
+    this.#log = new Logger(sys, setup.logFd === undefined ? { debug } : { fd: setup.logFd, debug });
+    this.#reaper = new Reaper(sys, this.#log);
+    this.#publisher = new Publisher({
+      sys,
+      log: this.#log,
+      connect: ttrpcAddress === "" ? undefined : () => connectEventSink(sys, ttrpcAddress, this.#readBuffer),
+      spoolPath: `${setup.bundle}/events`,
+    });
+    this.#server = new Server({ timers: timersOf(sys), statusOf: (thrown) => statusOf(thrown, this.#log) });
+    this.#tasks = new TaskService({
+      sys,
+      log: this.#log,
+      reaper: this.#reaper,
+      namespace,
+      // Ours alone: a runtime has no use for it.
+      environ: sys.environ.filter((entry) => !entry.startsWith("MOOR_LISTEN_FDS=")),
+      debug,
+      address: setup.address,
+      events: eventStream(sys, this.#publisher, namespace),
+      listenFds: setup.listenFds,
+      leave: () => this.#leave("shutdown was asked for"),
+    });
+    this.#idle = new IdleWatch({
+      sys,
+      isEmpty: () => this.#tasks.containerCount === 0 && this.#server.connections === 0,
+      onAbandoned: () => this.#leave("there is neither a container nor a client"),
+    });
+  }
+
+  begin(): void {
+    const { namespace, id, address, warnings } = this.#setup;
+    this.#sys.onUncaught((text) => this.#log.error("an exception that nobody caught", { error: text }));
+    const signals = [SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGHUP];
+    must(
+      this.#sys.signalStart(signals, (signal) => this.#signal(signal)),
+      "watch for signals",
+    );
+    this.#tasks.register(this.#server);
+    this.#tasks.onChange = () => {
+      this.#idle.changed();
+      if (this.#leaveAfterLast && this.#tasks.livingCount === 0) this.#leave("the last container has ended");
+    };
+    this.#accept();
+    this.#idle.changed();
+    this.#log.info("the shim serves", { namespace, id, address, version, pid: this.#sys.getpid() });
+    for (const warning of warnings) this.#log.warn(warning);
+  }
+
+  #accept(): void {
+    const { listenFd } = this.#setup;
+    const status = this.#sys.pollStart(listenFd, POLLIN, () => this.#takeConnections());
+    must(status, "watch for connections");
+    this.#accepting = true;
+  }
+
+  #takeConnections(): void {
+    while (this.#accepting) {
+      const fd = this.#sys.accept(this.#setup.listenFd);
+      if (fd === EAGAIN) return;
+      // The client has gone again.
+      if (fd === EINTR || fd === ECONNABORTED) continue;
+      if (isErrno(fd)) {
+        this.#log.error("a connection cannot be taken", { error: errnoName(fd) });
+        this.#stopAccepting();
+        this.#sys.timerStart(acceptPauseMs, () => {
+          if (!this.#leaving) this.#accept();
+        });
+        return;
+      }
+      const transport = new SocketTransport(this.#sys, fd, this.#readBuffer, () => this.#idle.worked());
+      const connection = this.#server.accept(transport);
+      this.#idle.changed();
+      void connection.closed.then(() => this.#idle.changed());
+    }
+  }
+
+  #stopAccepting(): void {
+    if (this.#accepting) this.#sys.pollStop(this.#setup.listenFd);
+    this.#accepting = false;
+  }
+
+  #signal(signal: number): void {
+    switch (signal) {
+      case SIGCHLD:
+        this.#reaper.childSignal();
+        return;
+      case SIGTERM:
+        this.#terminate("SIGTERM");
+        return;
+      case SIGINT:
+        this.#terminate("SIGINT");
+        return;
+      case SIGUSR1:
+        logState(this.#log, this.#dump());
+        return;
+      default:
+        // A shim has no terminal that could hang up and no configuration to read again.
+        this.#log.info("signal ignored", { signal });
+    }
+  }
+
+  /** containers are worth more than obedience: the daemon would kill them as soon as the shim is gone. */
+  #terminate(name: string): void {
+    const containers = this.#tasks.livingCount;
+    if (containers === 0) {
+      this.#leave(`${name} came`);
+      return;
+    }
+    this.#leaveAfterLast = true;
+    this.#log.warn(`${name}: the shim goes on, and leaves when its last container has ended`, { containers });
+    if (name === "SIGTERM") void this.#passOnWhenHostGoesDown();
+  }
+
+  async #passOnWhenHostGoesDown(): Promise<void> {
+    if (!(await hostGoesDown(this.#sys, this.#reaper, this.#log))) return;
+    this.#log.warn("the host goes down: SIGTERM is passed on to the containers");
+    this.#tasks.passSignal(SIGTERM);
+  }
+
+  #dump(): Readonly<Record<string, unknown>> {
+    const { namespace, id, address } = this.#setup;
+    const { connections, calls } = this.#server;
+    return {
+      shim: { version, pid: this.#sys.getpid(), namespace, id, address, leaveAfterLast: this.#leaveAfterLast },
+      heap: this.#sys.heap(),
+      server: { connections, calls },
+      events: this.#publisher.state(),
+      reaper: this.#reaper.state(),
+      ...this.#tasks.dump(),
+    };
+  }
+
+  #leave(why: string): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    this.#log.info("the shim leaves", { why });
+    void this.#end();
+  }
+
+  /** Nothing in here waits without a bound. */
+  async #end(): Promise<void> {
+    try {
+      this.#giveUpSocket();
+      await Promise.all([
+        this.#server.shutdown(answersWithinMs),
+        settledWithin(this.#sys, eventsWithinMs, this.#publisher.idle()),
+        settledWithin(this.#sys, outputWithinMs, this.#tasks.drained()),
+      ]);
+      const left = this.#publisher.leave();
+      if (left > 0) this.#log.warn("the daemon has not taken all events", { left });
+      this.#log.info("the shim ends");
+    } catch (thrown) {
+      this.#log.error("the shim ends in disorder", { error: MoorError.from(thrown).message });
+    }
+    this.#sys.exit(0);
+  }
+
+  /** The file first: as long as we listen nobody takes it for stale and puts another in its place. */
+  #giveUpSocket(): void {
+    const { listenFd, socketPath, socketInode } = this.#setup;
+    const found = this.#sys.lstat(socketPath);
+    if (!isErrno(found) && found.ino === socketInode) {
+      const status = this.#sys.unlink(socketPath);
+      if (isErrno(status))
+        this.#log.warn("the socket cannot be removed", { path: socketPath, error: errnoName(status) });
+    }
+    this.#stopAccepting();
+    this.#sys.close(listenFd);
+  }
+}
+
+/** What a thrown thing becomes on the wire. What is no MoorError should not have been thrown: the log has its stack. */
+function statusOf(thrown: unknown, log: Log): StatusError {
+  if (thrown instanceof StatusError) return thrown;
+  if (thrown instanceof MoorError) return new StatusError(grpcCodes[thrown.code], thrown.message);
+  const { message } = MoorError.from(thrown);
+  const stack = thrown instanceof Error ? (thrown.stack ?? "") : "";
+  log.error("a call failed in an unforeseen way", { error: message, stack });
+  return new StatusError(grpcCodes.unknown, message);
+}

@@ -1,0 +1,157 @@
+// One connected unix socket as ttrpc's Transport: reads while it is wanted, writes at once what the socket takes and
+// queues the rest, and says exactly once that the connection is over. It owns the fd.
+
+import type { Timers, Transport, TransportEvents } from "ttrpc";
+import { EAGAIN, EINTR, errnoName, isErrno } from "../sys/errno.ts";
+import { MoorError } from "../sys/error.ts";
+import { POLLIN, POLLOUT } from "../sys/flags.ts";
+import type { Errno, Fd, Sys, TimerId } from "../sys/sys.d.ts";
+
+/** Bytes that wait for the peer from which on write() says "enough", and below which drained() comes. */
+const highMarkBytes = 64 << 10;
+const lowMarkBytes = 16 << 10;
+/** Reads in one turn of the loop, so that a busy peer does not hold up everybody else. */
+const readsPerTurn = 4;
+
+/** A size for the buffer that all connections of a process read into. */
+export const readBufferBytes = 16 << 10;
+
+/** The timers that ttrpc needs. */
+export function timersOf(sys: Sys): Timers {
+  return {
+    start: (ms, fn) => sys.timerStart(ms, fn),
+    stop: (timer) => sys.timerStop(timer as TimerId),
+  };
+}
+
+export class SocketTransport implements Transport {
+  readonly #sys: Sys;
+  readonly #fd: Fd;
+  readonly #buffer: Uint8Array;
+  readonly #onData: (() => void) | undefined;
+  #events: TransportEvents | undefined;
+  readonly #queue: Uint8Array[] = [];
+  /** How much of the queue's first array is out already. */
+  #sentOfFirst = 0;
+  #queuedBytes = 0;
+  #toldFull = false;
+  #paused = false;
+  #closing = false;
+  #open = true;
+
+  /**
+   * @param takeFd a connected, non-blocking socket.
+   * @param buffer what is read goes through this; many transports may share one.
+   * @param onData called whenever something has been read.
+   */
+  constructor(sys: Sys, takeFd: Fd, buffer: Uint8Array, onData?: () => void) {
+    this.#sys = sys;
+    this.#fd = takeFd;
+    this.#buffer = buffer;
+    this.#onData = onData;
+  }
+
+  start(events: TransportEvents): void {
+    this.#events = events;
+    if (!this.#open) {
+      void Promise.resolve().then(() => events.closed(undefined));
+      return;
+    }
+    const status = this.#sys.pollStart(this.#fd, this.#wanted(), (ready) => this.#ready(ready));
+    if (isErrno(status)) this.#end(failure("watch a connection", status));
+  }
+
+  write(bytes: Uint8Array): boolean {
+    // What is written to a connection that is over is of no interest: closed() says so.
+    if (!this.#open || this.#closing) return true;
+    this.#queue.push(bytes);
+    this.#queuedBytes += bytes.length;
+    if (this.#queue.length === 1) this.#send();
+    this.#toldFull ||= this.#queuedBytes > highMarkBytes;
+    return !this.#toldFull;
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#watch();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#watch();
+  }
+
+  close(): void {
+    this.#closing = true;
+    if (this.#queue.length === 0) this.#end(undefined);
+  }
+
+  destroy(): void {
+    this.#end(undefined);
+  }
+
+  #wanted(): number {
+    return (this.#paused ? 0 : POLLIN) | (this.#queue.length > 0 ? POLLOUT : 0);
+  }
+
+  #watch(): void {
+    if (this.#open && this.#events !== undefined) this.#sys.pollChange(this.#fd, this.#wanted());
+  }
+
+  #ready(ready: number): void {
+    if ((ready & POLLOUT) !== 0) this.#send();
+    // Also when only a hang-up is reported: the read tells how the connection ended.
+    if ((ready & ~POLLOUT) !== 0) this.#receive();
+  }
+
+  #receive(): void {
+    for (let reads = 0; reads < readsPerTurn && this.#open && !this.#paused; reads++) {
+      const count = this.#sys.read(this.#fd, this.#buffer, 0, this.#buffer.length);
+      if (count === EINTR) continue;
+      if (count === EAGAIN) return;
+      if (isErrno(count)) return this.#end(failure("read from a connection", count));
+      if (count === 0) return this.#end(undefined);
+      this.#onData?.();
+      this.#events?.data(this.#buffer.subarray(0, count));
+      // Shorter than the buffer: there is no more for now, and the next read would say so.
+      if (count < this.#buffer.length) return;
+    }
+  }
+
+  #send(): void {
+    while (this.#open) {
+      const first = this.#queue[0];
+      if (first === undefined) break;
+      const count = this.#sys.write(this.#fd, first, this.#sentOfFirst, first.length - this.#sentOfFirst);
+      if (count === EINTR) continue;
+      if (count === EAGAIN) break;
+      if (isErrno(count)) return this.#end(failure("write to a connection", count));
+      this.#queuedBytes -= count;
+      this.#sentOfFirst += count;
+      if (this.#sentOfFirst < first.length) continue;
+      this.#queue.shift();
+      this.#sentOfFirst = 0;
+    }
+    if (this.#queue.length === 0 && this.#closing) return this.#end(undefined);
+    this.#watch();
+    if (!this.#toldFull || this.#queuedBytes > lowMarkBytes) return;
+    this.#toldFull = false;
+    this.#events?.drained();
+  }
+
+  /** Only the first end counts. The owner is told from a job of its own, never from within its own call. */
+  #end(error: MoorError | undefined): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#queue.length = 0;
+    this.#queuedBytes = 0;
+    // -ENOENT: it was never watched.
+    this.#sys.pollStop(this.#fd);
+    this.#sys.close(this.#fd);
+    void Promise.resolve().then(() => this.#events?.closed(error));
+  }
+}
+
+function failure(what: string, errno: Errno): MoorError {
+  return new MoorError("unavailable", `${what}: ${errnoName(errno)}`, { errno });
+}

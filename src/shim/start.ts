@@ -1,0 +1,179 @@
+// The action `start`: finds the socket of the container's group, answers with its address when a shim serves it, and
+// else leaves a new shim behind that does. Everything up to the answer is done without the event loop, as fork demands,
+// and loads only what this start needs.
+
+import { groupOf, readSpec } from "../oci/bundle.ts";
+import { isErrno } from "../sys/errno.ts";
+import { MoorError, must } from "../sys/error.ts";
+import type { Fd, Sys } from "../sys/sys.d.ts";
+import { answers, defaultSocketFolder, socketPath } from "./address.ts";
+import type { ShimArguments } from "./arguments.ts";
+import type { StartInput } from "./bootstrap.ts";
+import { becomeDaemon, type ChildSide, forkShim } from "./detach.ts";
+import { writeAtomically } from "./exit-records.ts";
+import { checkIdentifier } from "./identifier.ts";
+import type { ServeSetup } from "./serve.ts";
+import { lockSocketFolder, makeSocketFolder, removeStaleSocket, type SocketFolder } from "./socket-folder.ts";
+import { readStandardInput } from "./standard-input.ts";
+
+/** pidfd_open, P_PIDFD and openat2 together: Linux 5.6. */
+const oldestKernel = [5, 6] as const;
+const lockPatienceMs = 5_000;
+/** Connections that may wait for accept(2); a daemon makes one or two. */
+const backlog = 128;
+/** Highest value of oom_score_adj (proc(5)). */
+const maxOomScoreAdj = 1000;
+
+const noInput: StartInput = {
+  answer: "address",
+  shimCgroup: "",
+  ttrpcAddress: "",
+  grpcAddress: "",
+  socketFolder: "",
+  debug: false,
+};
+
+/** What a start is about, settled before anything is done. */
+interface Plan {
+  readonly args: ShimArguments;
+  readonly input: StartInput;
+  readonly bundle: string;
+  readonly socketFolder: string;
+  readonly socketPath: string;
+  readonly address: string;
+  readonly listenFds: readonly Fd[];
+}
+
+/**
+ * Starts a shim, or finds the one that serves the group.
+ * @returns the answer for standard output; undefined in the forked child, which serves from now on.
+ * @throws MoorError: then there is no new shim.
+ */
+export async function start(sys: Sys, args: ShimArguments): Promise<Uint8Array | undefined> {
+  const plan = await makePlan(sys, args);
+  const cgroup = plan.input.shimCgroup === "" ? undefined : await import("./shim-cgroup.ts");
+  makeSocketFolder(sys, plan.socketFolder);
+  const folder = lockSocketFolder(sys, plan.socketFolder, lockPatienceMs);
+  if (answers(sys, plan.socketPath)) {
+    writeAddress(sys, plan);
+    folder.unlock();
+    return encodeAnswer(sys, plan);
+  }
+  removeStaleSocket(sys, plan.socketPath);
+  const listenFd = must(sys.unixBind(plan.socketPath), `bind ${plan.socketPath}`);
+  let forked: ReturnType<typeof forkShim>;
+  try {
+    writeAddress(sys, plan);
+    forked = forkShim(sys);
+    if (forked.side === "parent") forked.awaitChild();
+  } catch (thrown) {
+    sys.unlink(plan.socketPath);
+    throw thrown;
+  }
+  if (forked.side === "parent") return encodeAnswer(sys, plan);
+  const setup = becomeShim(sys, plan, forked, folder, listenFd, () => cgroup?.joinCgroup(sys, plan.input.shimCgroup));
+  const { serve } = await import("./serve.ts");
+  serve(sys, setup);
+  return undefined;
+}
+
+/** "6.1.0-18-amd64" and the like. @throws MoorError failed_precondition for a kernel that lacks what the shim needs. */
+export function checkKernel(release: string): void {
+  const match = /^(\d+)\.(\d+)/.exec(release);
+  if (match === null) return;
+  const [major, minor] = [Number(match[1]), Number(match[2])];
+  if (major > oldestKernel[0] || (major === oldestKernel[0] && minor >= oldestKernel[1])) return;
+  throw new MoorError("failed_precondition", `Linux ${oldestKernel.join(".")} or later is needed; this is ${release}`);
+}
+
+/** The value of a variable in an environment of NAME=value entries; "" when it is not set. */
+export function variable(environ: readonly string[], name: string): string {
+  return environ.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1) ?? "";
+}
+
+/** The sockets that a starter has left open on purpose, from fd 3 on. @throws MoorError invalid_argument. */
+export function passedSockets(environ: readonly string[]): Fd[] {
+  const text = variable(environ, "MOOR_LISTEN_FDS");
+  if (text === "") return [];
+  if (!/^\d{1,3}$/.test(text)) {
+    throw new MoorError("invalid_argument", `MOOR_LISTEN_FDS is no number of sockets: ${JSON.stringify(text)}`);
+  }
+  return Array.from({ length: Number(text) }, (_, index) => (3 + index) as Fd);
+}
+
+async function makePlan(sys: Sys, args: ShimArguments): Promise<Plan> {
+  checkKernel(sys.kernelRelease());
+  checkIdentifier("namespace", args.namespace);
+  checkIdentifier("container id", args.id);
+  const bytes = readStandardInput(sys);
+  const input =
+    bytes.length === 0 ? noInput : await (await import("./bootstrap.ts")).readStartInput(sys, bytes, args.id);
+  const bundle = must(sys.getcwd(), "find the bundle, the current folder");
+  const group = groupOf(readSpec(sys, bundle)) ?? args.id;
+  const socketFolder = input.socketFolder === "" ? defaultSocketFolder : input.socketFolder.replace(/\/+$/, "");
+  const daemon = args.address === "" ? input.grpcAddress : args.address;
+  const path = socketPath(sys, socketFolder, daemon, args.namespace, group);
+  const listenFds = passedSockets(sys.environ);
+  return { args, input, bundle, socketFolder, socketPath: path, address: `unix://${path}`, listenFds };
+}
+
+/** All of the child's work up to its first accept; what goes wrong here is the parent's error. */
+function becomeShim(
+  sys: Sys,
+  plan: Plan,
+  child: ChildSide,
+  folder: SocketFolder,
+  listenFd: Fd,
+  joinCgroup: () => void,
+): ServeSetup {
+  try {
+    const { logFd, warnings } = becomeDaemon(sys, {
+      keepFds: [listenFd, child.reportFd, folder.fd, ...plan.listenFds],
+      logPath: `${plan.bundle}/log`,
+      oomScoreAdj: oomScoreAdj(sys),
+      schedCore: variable(sys.environ, "SCHED_CORE") !== "",
+    });
+    for (const fd of plan.listenFds) must(sys.setCloexec(fd, true), `take the passed socket ${fd}`);
+    joinCgroup();
+    const socket = must(sys.lstat(plan.socketPath), `look at ${plan.socketPath}`);
+    // Here and not before the fork: SO_PEERCRED names the process that called it, and clients shall see the shim.
+    must(sys.listen(listenFd, backlog), `listen on ${plan.socketPath}`);
+    child.ready();
+    folder.unlock();
+    const { args, input } = plan;
+    return {
+      namespace: args.namespace,
+      id: args.id,
+      bundle: plan.bundle,
+      address: plan.address,
+      socketPath: plan.socketPath,
+      socketInode: socket.ino,
+      listenFd,
+      logFd,
+      ttrpcAddress: input.ttrpcAddress === "" ? variable(sys.environ, "TTRPC_ADDRESS") : input.ttrpcAddress,
+      debug: args.debug || input.debug,
+      listenFds: plan.listenFds,
+      warnings,
+    };
+  } catch (thrown) {
+    return child.failed(thrown);
+  }
+}
+
+/** One more than the process that called `start` has: of the two the kernel shall rather end the shim. */
+function oomScoreAdj(sys: Sys): number | undefined {
+  // In the child the parent is `start` itself, which has inherited its caller's.
+  const text = sys.readText("/proc/self/oom_score_adj", 64);
+  if (isErrno(text) || !/^-?\d+\s*$/.test(text)) return undefined;
+  return Math.min(Number(text) + 1, maxOomScoreAdj);
+}
+
+function writeAddress(sys: Sys, plan: Plan): void {
+  writeAtomically(sys, `${plan.bundle}/address`, plan.address, 0o600);
+}
+
+async function encodeAnswer(sys: Sys, { input, address }: Plan): Promise<Uint8Array> {
+  if (input.answer === "address") return sys.encodeUtf8(address);
+  const { encodeResult } = await import("./bootstrap.ts");
+  return encodeResult(address);
+}

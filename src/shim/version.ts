@@ -1,0 +1,12 @@
+// Name and version of this program, as -v, -info and the log tell them.
+
+// Put in by the build (scripts/build-shim.mjs), from package.json.
+declare const MOOR_VERSION: string | undefined;
+
+export const programName = "containerd-shim-moor-v2";
+
+/** The runtime's name in containerd. */
+export const runtimeName = "io.containerd.moor.v2";
+
+/** "1.2.3"; "0.0.0" when no build has said it (unit tests). */
+export const version: string = typeof MOOR_VERSION === "undefined" ? "0.0.0" : MOOR_VERSION;
