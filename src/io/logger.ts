@@ -75,8 +75,8 @@ export async function startLogger(context: LoggerContext, setup: LoggerSetup): P
   const [readyFd, saysReadyFd] = must(sys.pipe(0), `logger ${file}`);
   let process: OwnedProcess | undefined;
   try {
-    must(sys.setNonblock(readyFd, true), `logger ${file}`);
     try {
+      must(sys.setNonblock(readyFd, true), `logger ${file}`);
       process = context.reaper.spawn({
         file,
         argv: [file, ...args],

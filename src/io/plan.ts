@@ -65,20 +65,26 @@ function planStream(stream: string, address: string): StreamPlan {
     if (!address.startsWith("/")) throw refusal(stream, address, "it is no absolute path");
     return { kind: "path", path: address };
   }
-  const uri = splitUri(stream, address, address.slice(scheme.length + 1));
-  switch (scheme.toLowerCase()) {
-    case "fifo":
-      return { kind: "path", path: withoutQuery(stream, address, uri) };
-    case "file":
-      return { kind: "file", path: withoutQuery(stream, address, uri) };
-    case "binary":
-      return { kind: "logger", version: 1, file: uri.path, args: queryArgs(stream, address, uri.query) };
-    case "binary-v2":
-      return { kind: "logger", version: 2, file: uri.path, args: queryArgs(stream, address, uri.query) };
-    default:
-      throw refusal(stream, address, `unknown scheme ${scheme}`);
+  const kind = schemes.get(scheme.toLowerCase());
+  if (kind === undefined) throw refusal(stream, address, `unknown scheme ${scheme}`);
+  const { path, query } = splitUri(stream, address, address.slice(scheme.length + 1));
+  if (typeof kind === "number") {
+    return { kind: "logger", version: kind, file: path, args: queryArgs(stream, address, query) };
   }
+  if (query !== "") throw refusal(stream, address, "it takes no options");
+  return { kind, path };
 }
+
+/** A number is the version of a logger's contract. */
+type Kind = "path" | "file" | LoggerPlan["version"];
+
+/** What each scheme stands for. */
+const schemes: ReadonlyMap<string, Kind> = new Map<string, Kind>([
+  ["fifo", "path"],
+  ["file", "file"],
+  ["binary", 1],
+  ["binary-v2", 2],
+]);
 
 interface Uri {
   /** Absolute, decoded. */
@@ -97,11 +103,6 @@ function splitUri(stream: string, address: string, rest: string): Uri {
   if (!path.startsWith("/"))
     throw refusal(stream, address, "its path is not absolute (file:///var/log/x has three slashes)");
   return { path: decode(stream, address, path), query: mark < 0 ? "" : whole.slice(mark + 1) };
-}
-
-function withoutQuery(stream: string, address: string, { path, query }: Uri): string {
-  if (query !== "") throw refusal(stream, address, "it takes no options");
-  return path;
 }
 
 /** key, value, key, value...: the first value of each key, in the order of their first appearance. */
