@@ -67,6 +67,17 @@ static JSValue js_fs_type(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int
     return JS_NewInt64(ctx, (uint32_t)status.f_type); // magic numbers have 32 bits; here and there they are signed
 }
 
+static JSValue js_fs_flags(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int argc MOOR_UNUSED, JSValueConst *argv)
+{
+    MOOR_STRING(path, ctx);
+    struct statfs status;
+    if (moor_arg_string(ctx, argv[0], "path", &path.text))
+        return JS_EXCEPTION;
+    if (statfs(path.text, &status) < 0)
+        return JS_NewInt32(ctx, -errno);
+    return JS_NewInt64(ctx, (int64_t)status.f_flags & ~0x20); // 0x20 says only that the kernel knows the rest
+}
+
 // A call that takes a path and a mode.
 static JSValue path_and_mode(JSContext *ctx, JSValueConst *argv, int (*call)(const char *path, mode_t mode))
 {
@@ -186,6 +197,7 @@ static const JSCFunctionListEntry funcs[] = {
     MOOR_FN("lstat", 1, js_lstat),
     MOOR_FN("fstat", 1, js_fstat),
     MOOR_FN("fsType", 1, js_fs_type),
+    MOOR_FN("fsFlags", 1, js_fs_flags),
     MOOR_FN("mkdir", 2, js_mkdir),
     MOOR_FN("mkfifo", 2, js_mkfifo),
     MOOR_FN("rmdir", 1, js_rmdir),
