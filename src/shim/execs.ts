@@ -89,11 +89,10 @@ export async function startExec(place: ExecPlace, exec: Exec, onExit: (exit: Exi
   );
   const announcement = reaper.announce();
   try {
-    must(sys.writeText(processPath, exec.specText, O_CREAT | O_TRUNC, 0o600), `write ${processPath}`);
+    must(sys.writeText(processPath, specOf(exec), O_CREAT | O_TRUNC, 0o600), `write ${processPath}`);
     const { childFds: fds, consoleSocket } = stdio;
     exec.owned = await runtime.exec(containerId, processPath, { pidFile, consoleSocket, fds }, announcement, whenEnded);
     exec.data.pid = exec.owned.pid;
-    if (exec.wantedSize !== undefined) stdio.resize(exec.wantedSize.columns, exec.wantedSize.rows);
     if (exec.stdinClosed) stdio.closeStdin();
     exec.stdio = stdio;
     await stdio.attach();
@@ -111,4 +110,11 @@ export async function startExec(place: ExecPlace, exec: Exec, onExit: (exit: Exi
     // A leftover goes with the bundle.
     sys.unlink(processPath);
   }
+}
+
+/** The runtime gives the terminal its size before the process runs, so that the first it sees is the one asked for. */
+function specOf({ specText, wantedSize }: Exec): string {
+  if (wantedSize === undefined) return specText;
+  const consoleSize = { width: wantedSize.columns, height: wantedSize.rows };
+  return JSON.stringify({ ...(JSON.parse(specText) as object), consoleSize });
 }
