@@ -33,6 +33,7 @@ export const ELOOP = -40 as Errno;
 export const EOPNOTSUPP = -95 as Errno;
 export const EADDRINUSE = -98 as Errno;
 export const ECONNABORTED = -103 as Errno;
+export const ECONNRESET = -104 as Errno;
 export const ENOTCONN = -107 as Errno;
 export const ECONNREFUSED = -111 as Errno;
 
