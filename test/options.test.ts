@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { Options } from "../src/api/runc-options.ts";
 import { TestContainer } from "./harness/container.ts";
 import { onlyMoor } from "./harness/difference.ts";
-import { findInPath } from "./harness/repository.ts";
+import { findInPath, testsMoor } from "./harness/repository.ts";
 import { useScene } from "./harness/scene.ts";
 
 const scene = useScene();
@@ -34,8 +34,16 @@ function crunScript(): string {
   return path;
 }
 
+/** ctr has flags of its own for runc's options, with the stock runtime alone; all others get a file with a table of them. */
+function ctrFlags(binary: string): string[] {
+  if (!testsMoor) return ["--runc-binary", binary];
+  const path = join(scene.dir, "runtime.toml");
+  writeFileSync(path, `BinaryName = ${JSON.stringify(binary)}\n`);
+  return ["--runtime-config-path", path];
+}
+
 test("options: crun as the runtime, through ctr", { skip }, async () => {
-  const flags = ["--rm", "--runc-binary", crunScript()];
+  const flags = ["--rm", ...ctrFlags(crunScript())];
   const result = await scene.ctr.run(flags, scene.newId("crun"), ["/bin/sh", "-c", "echo by crun; exit 8"]);
   assert.equal(result.stdout, "by crun\n");
   assert.equal(result.status, 8);
