@@ -5,7 +5,7 @@ import { type Cancellation, CancelSource } from "./cancellation.ts";
 import { headerBytes } from "./frame.ts";
 import type { Limits } from "./limits.ts";
 import { type Metadata, statusFrame } from "./messages.ts";
-import { codes, StatusError } from "./status.ts";
+import { type StatusError, tooLong } from "./status.ts";
 import type { Deadline, Timers } from "./transport.ts";
 
 /** What a handler is given beside its message. */
@@ -45,7 +45,9 @@ export interface CallOwner {
   send(frame: Uint8Array): StatusError | undefined;
   /** Sends the frame of a status, which are short, whatever else is queued. */
   sendStatus(frame: Uint8Array): void;
-  whenDrained(): Promise<void>;
+  /** As in Link, for the frames of streams. */
+  write(frame: Uint8Array): boolean;
+  enqueue(write: () => void): void;
   hold(): void;
   unhold(): void;
   /** The call is over for the peer. */
@@ -67,6 +69,7 @@ export class Call extends CancelSource implements CallContext {
   deadline: Deadline | undefined;
   /** Nothing more goes out for it. */
   isAnswered = false;
+  #endings: (() => void)[] | undefined;
 
   constructor(owner: CallOwner, id: number, metadata: Metadata | undefined, timeoutMs: number, requestBytes: number) {
     super();
@@ -85,6 +88,12 @@ export class Call extends CancelSource implements CallContext {
     return this.owner.peer;
   }
 
+  /** Has fn called when the call is over for the peer, however that comes. */
+  onEnd(fn: () => void): void {
+    this.#endings ??= [];
+    this.#endings.push(fn);
+  }
+
   /** The handler has ended well, and this frame is its last. */
   reply(frame: Uint8Array): void {
     if (!this.isAnswered) this.#answer(frame);
@@ -100,14 +109,15 @@ export class Call extends CancelSource implements CallContext {
   /** The call is over before its handler is: it is answered with the status, and the handler told to stop. */
   abandon(status: StatusError): void {
     if (this.isAnswered) return;
-    this.#endWith(status);
     this.cancel();
+    this.#endWith(status);
   }
 
   /** The call is over and nobody waits for an answer. */
   drop(): void {
-    this.#finish();
+    if (this.isAnswered) return;
     this.cancel();
+    this.#finish();
   }
 
   #answer(frame: Uint8Array): void {
@@ -135,10 +145,8 @@ export class Call extends CancelSource implements CallContext {
     this.isAnswered = true;
     this.deadline?.stop();
     this.owner.answered(this);
+    const endings = this.#endings;
+    this.#endings = undefined;
+    if (endings !== undefined) for (const fn of endings) fn();
   }
-}
-
-/** The refusal of a message above the limit, received or to be sent. */
-export function tooLong(bytes: number, maxBytes: number): StatusError {
-  return new StatusError(codes.resourceExhausted, `message of ${bytes} bytes is above the limit of ${maxBytes}`);
 }

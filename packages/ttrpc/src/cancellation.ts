@@ -27,6 +27,13 @@ export class CancelSource implements Cancellation {
     this.cancelled = true;
     const listeners = this.#listeners;
     this.#listeners = undefined;
-    listeners?.forEach((fn) => fn());
+    listeners?.forEach((fn) => {
+      try {
+        fn();
+      } catch (thrown) {
+        // The others are called all the same; whoever looks after rejections that nobody handles gets to hear of it.
+        void Promise.reject(thrown);
+      }
+    });
   }
 }

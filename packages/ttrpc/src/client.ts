@@ -2,15 +2,13 @@
 // them when the connection does. Reading never rests because writing does, so that no two peers wait for each other.
 
 import type { Cancellation } from "./cancellation.ts";
-import { tooLong } from "./call.ts";
-import type { Codec } from "./codec.ts";
+import { type Codec, decodeMessage } from "./codec.ts";
 import { encodeFrame, frameTypes, headerBytes } from "./frame.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { Link, type LinkOwner } from "./link.ts";
 import { decodeResponse, type Metadata, requestFrame } from "./messages.ts";
-import { codes, StatusError } from "./status.ts";
+import { codes, StatusError, tooLong } from "./status.ts";
 import { Deadline, type Timers, type Transport } from "./transport.ts";
-import { decodeMessage } from "./unary.ts";
 
 export interface ClientOptions {
   readonly timers: Timers;
@@ -39,6 +37,8 @@ export interface ClientCall {
 const nsPerMs = 1e6;
 const noBytes = new Uint8Array(0);
 const lastId = 0xffffffff;
+/** As much of an int64 as a number can say; 292 years. */
+const longestNs = 2 ** 63 - 1024;
 
 export class Client implements LinkOwner {
   /** Resolves when the connection is over, whoever ended it. Never rejects. */
@@ -119,7 +119,13 @@ export class Client implements LinkOwner {
       call.fail(refusal);
       return 0;
     }
-    const request = { service, method, payload, timeoutNs: Math.ceil(timeoutMs * nsPerMs), metadata };
+    const request = {
+      service,
+      method,
+      payload,
+      timeoutNs: Math.min(Math.ceil(timeoutMs * nsPerMs), longestNs),
+      metadata,
+    };
     const frame = requestFrame(id, flags, request);
     const tooMuch = this.#excess(frame);
     if (tooMuch !== undefined) {
@@ -135,6 +141,22 @@ export class Client implements LinkOwner {
     return id;
   }
 
+  write(frame: Uint8Array): boolean {
+    return this.#link.send(frame);
+  }
+
+  enqueue(write: () => void): void {
+    this.#link.enqueue(write);
+  }
+
+  hold(): void {
+    this.#link.hold();
+  }
+
+  unhold(): void {
+    this.#link.unhold();
+  }
+
   frame(id: number, type: number, flags: number, bytes: Uint8Array, start: number, end: number, owned: boolean): void {
     const call = this.#calls.get(id);
     // An answer to a call that ended here before: deadline or cancellation.
@@ -143,15 +165,13 @@ export class Client implements LinkOwner {
       if (call.frame(type, flags, bytes, start, end, owned)) this.#calls.delete(id);
     } catch (thrown) {
       const text = thrown instanceof Error ? thrown.message : String(thrown);
-      this.fail(
-        id,
-        thrown instanceof StatusError ? thrown : new StatusError(codes.internal, text, [], { cause: thrown }),
-      );
+      const isStatus = thrown instanceof StatusError;
+      this.cancel(id, isStatus ? thrown : new StatusError(codes.internal, text, [], { cause: thrown }));
     }
   }
 
   oversized(id: number, _type: number, length: number): void {
-    this.fail(id, tooLong(length, this.limits.maxMessageBytes));
+    this.cancel(id, tooLong(length, this.limits.maxMessageBytes));
   }
 
   ended(error: Error | undefined): void {

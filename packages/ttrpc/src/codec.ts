@@ -1,5 +1,7 @@
 // How messages become bytes: any protobuf library fits behind these two functions.
 
+import { codes, StatusError } from "./status.ts";
+
 export interface Codec<T> {
   encode(message: T): Uint8Array;
   /** The bytes are the callee's own: a message may keep parts of them. */
@@ -21,4 +23,14 @@ export function protoCodec<T>(message: MessageFns<T>): Codec<T> {
     encode: (value) => message.encode(value).finish(),
     decode: (bytes) => message.decode(bytes),
   };
+}
+
+/** @throws StatusError Internal, as Go's side says, when the bytes are not such a message. */
+export function decodeMessage<T>(codec: Codec<T>, bytes: Uint8Array): T {
+  try {
+    return codec.decode(bytes);
+  } catch (thrown) {
+    const text = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new StatusError(codes.internal, `the message cannot be decoded: ${text}`, [], { cause: thrown });
+  }
 }

@@ -3,11 +3,21 @@
 
 export { type Cancellation, CancelSource } from "./cancellation.ts";
 export type { CallContext, Handler } from "./call.ts";
+export {
+  type BidiStream,
+  bidiStream,
+  type ClientStream,
+  clientStream,
+  type ServerStream,
+  serverStream,
+} from "./client-stream.ts";
 export { type CallOptions, Client, type ClientOptions } from "./client.ts";
 export { type Codec, type MessageFns, protoCodec, raw } from "./codec.ts";
 export { defaultLimits, type Limits } from "./limits.ts";
 export type { Metadata } from "./messages.ts";
 export { type ServedConnection, Server, type ServerOptions } from "./server.ts";
+export { bidiStreaming, clientStreaming, serverStreaming } from "./server-stream.ts";
 export { codes, type StatusDetail, StatusError, statusOfThrown } from "./status.ts";
+export type { Receiver, Sender } from "./stream.ts";
 export type { Timers, Transport, TransportEvents } from "./transport.ts";
 export { unary } from "./unary.ts";

@@ -27,7 +27,8 @@ export class Link implements FrameSink {
   #isPaused = false;
   #isLeaving = false;
   #fault: Error | undefined;
-  #waiters: (() => void)[] = [];
+  /** What waits for the peer. */
+  #writes: (() => void)[] = [];
 
   constructor(transport: Transport, limits: Limits, owner: LinkOwner, restsOnBacklog: boolean) {
     this.limits = limits;
@@ -48,7 +49,7 @@ export class Link implements FrameSink {
         if (this.isClosed) return;
         this.isClosed = true;
         this.#isLeaving = true;
-        this.#release();
+        this.#flush();
         this.#owner.ended(this.#fault ?? error);
       },
     });
@@ -67,12 +68,10 @@ export class Link implements FrameSink {
     return this.backlogBytes > 0 && this.backlogBytes + bytes > this.limits.maxBacklogBytes;
   }
 
-  /** Resolves when the transport takes more, or is closed. */
-  whenDrained(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.backlogBytes === 0 || this.isClosed) resolve();
-      else this.#waiters.push(resolve);
-    });
+  /** Calls `write` when the transport takes more: at once if it does, else in the order in which they were given. */
+  enqueue(write: () => void): void {
+    if (this.#isLeaving || (this.backlogBytes === 0 && this.#writes.length === 0)) write();
+    else this.#writes.push(write);
   }
 
   get held(): boolean {
@@ -118,15 +117,16 @@ export class Link implements FrameSink {
 
   #drained(): void {
     this.backlogBytes = 0;
-    this.#release();
+    this.#flush();
     this.#goOn();
   }
 
-  #release(): void {
-    const waiters = this.#waiters;
-    if (waiters.length === 0) return;
-    this.#waiters = [];
-    for (const resolve of waiters) resolve();
+  #flush(): void {
+    while (this.backlogBytes === 0 || this.isClosed) {
+      const write = this.#writes.shift();
+      if (write === undefined) return;
+      write();
+    }
   }
 
   #rest(): void {

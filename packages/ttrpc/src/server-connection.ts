@@ -1,12 +1,12 @@
 // One connection of a server: takes frames in, finds the handler, keeps the calls that are open, and answers each bad
 // frame on its own stream, so that the connection outlives it. Never waits for its peer.
 
-import { Call, type CallOwner, type Handler, tooLong } from "./call.ts";
+import { Call, type CallOwner, type Handler } from "./call.ts";
 import { copyOf, frameFlags, frameTypes } from "./frame.ts";
 import type { Limits } from "./limits.ts";
 import { Link, type LinkOwner } from "./link.ts";
 import { decodeRequest, type Request, statusFrame } from "./messages.ts";
-import { codes, StatusError } from "./status.ts";
+import { codes, StatusError, statusOfThrown, tooLong } from "./status.ts";
 import type { Server } from "./server.ts";
 import { Deadline, type Timers, type Transport } from "./transport.ts";
 
@@ -80,7 +80,12 @@ export class ServerConnection implements CallOwner, LinkOwner {
   }
 
   statusOf(thrown: unknown): StatusError {
-    return thrown instanceof StatusError ? thrown : this.#server.statusOf(thrown);
+    if (thrown instanceof StatusError) return thrown;
+    try {
+      return this.#server.statusOf(thrown);
+    } catch (another) {
+      return statusOfThrown(another);
+    }
   }
 
   send(frame: Uint8Array): StatusError | undefined {
@@ -96,8 +101,12 @@ export class ServerConnection implements CallOwner, LinkOwner {
     this.#link.send(frame);
   }
 
-  whenDrained(): Promise<void> {
-    return this.#link.whenDrained();
+  write(frame: Uint8Array): boolean {
+    return this.#link.send(frame);
+  }
+
+  enqueue(write: () => void): void {
+    this.#link.enqueue(write);
   }
 
   hold(): void {

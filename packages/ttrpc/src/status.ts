@@ -58,3 +58,8 @@ export function statusOfThrown(thrown: unknown): StatusError {
   const text = thrown instanceof Error ? thrown.message : String(thrown);
   return new StatusError(codes.unknown, text, noDetails, { cause: thrown });
 }
+
+/** The refusal of a message above the limit, received or to be sent. */
+export function tooLong(bytes: number, maxBytes: number): StatusError {
+  return new StatusError(codes.resourceExhausted, `message of ${bytes} bytes is above the limit of ${maxBytes}`);
+}

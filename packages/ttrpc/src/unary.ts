@@ -2,9 +2,8 @@
 // costs no promise.
 
 import type { CallContext, Handler } from "./call.ts";
-import type { Codec } from "./codec.ts";
+import { type Codec, decodeMessage } from "./codec.ts";
 import { responseFrame } from "./messages.ts";
-import { codes, StatusError } from "./status.ts";
 
 const noBytes = new Uint8Array(0);
 
@@ -28,16 +27,6 @@ export function unary<Q, S>(
       }
     },
   };
-}
-
-/** @throws StatusError Internal, as Go's side says, when the bytes are not such a message. */
-export function decodeMessage<T>(codec: Codec<T>, bytes: Uint8Array): T {
-  try {
-    return codec.decode(bytes);
-  } catch (thrown) {
-    const text = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new StatusError(codes.internal, `the message cannot be decoded: ${text}`, [], { cause: thrown });
-  }
 }
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
