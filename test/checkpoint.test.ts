@@ -91,7 +91,12 @@ test("checkpoint: without exit the container goes on, and the image lies where i
   const workPath = join(scene.dir, "work");
   mkdirSync(imagePath);
   mkdirSync(workPath);
-  await scene.ctr.ok(["tasks", "checkpoint", "--image-path", imagePath, "--work-path", workPath, container.id]);
+  // ctr has flags for the two paths, and sends them to the stock runtime alone.
+  await scene.api.checkpoint({
+    containerId: container.id,
+    parentCheckpoint: "",
+    options: checkpointOptions({ imagePath, workPath }),
+  });
   assert.ok(readdirSync(imagePath).includes("inventory.img"));
   assert.equal((await container.init.state()).status, "RUNNING");
   const now = lastNumber(container.init.out.text());

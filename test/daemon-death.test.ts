@@ -96,6 +96,7 @@ test("daemon's death: however long it is away, the events are delivered, in orde
   await container.init.out.untilText(/ready/);
   const execs = [];
   for (let i = 0; i < 5; i++) execs.push(await container.exec(["/bin/sleep", "1000"], { output: "null" }));
+  for (const exec of execs) await scene.events.untilEvent(container.id, "exec-started", exec.execId);
   await scene.daemon.kill9();
   const seen = scene.events.of(container.id).length;
   for (const exec of execs) {

@@ -161,6 +161,7 @@ test("refusals: Update without resources or with wrong ones, Checkpoint without 
   await shim.end(scene);
 });
 
+// Without a terminal what the runtime prints is the container's output, and its cause stands in its log.
 test("refusals: a runtime that prints more than a pipe holds does not hang, and its cause is told", async (t) => {
   const dir = join(scene.dir, "loud");
   mkdirSync(dir, { recursive: true });
@@ -169,8 +170,9 @@ test("refusals: a runtime that prints more than a pipe holds does not hang, and 
   writeFileSync(runtime, `#!/bin/sh\n${noise}\n${noise} >&2\necho 'the very cause' >&2\nexit 1\n`, { mode: 0o755 });
   const shim = await DirectShim.start(scene, ["/bin/true"]);
   const value = Options.encode({ ...Options.decode(new Uint8Array()), binaryName: runtime }).finish();
-  const made = shim.create({ options: { typeUrl: "containerd.runc.v1.Options", value } });
-  await assert.rejects(made, (fault) => {
+  const options = { typeUrl: "containerd.runc.v1.Options", value };
+  await assert.rejects(shim.create({ options }), StatusError);
+  await assert.rejects(shim.create({ terminal: true, options }), (fault) => {
     assert.ok(fault instanceof StatusError, String(fault));
     if (meantDifference(t, "refusals-have-a-code")) {
       assert.match(fault.message, /the very cause/);

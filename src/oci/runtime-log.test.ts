@@ -32,6 +32,8 @@ test("causeFromStderr: the error in it, else the text itself, else nothing", () 
   assert.equal(causeFromStderr("unknown command events\n"), "unknown command events");
   assert.equal(causeFromStderr('hello\n{"level":"error","msg":"why"}\n'), "why");
   assert.equal(causeFromStderr(" \n"), undefined);
+  const long = causeFromStderr(`first ${"x".repeat(100_000)} last`) ?? "";
+  assert.ok(long.length < 9_000 && long.startsWith("first x") && long.endsWith("x last"));
 });
 
 test("readLastError: only the end of a long log is read", () => {

@@ -24,11 +24,16 @@ export function lastError(text: string): string | undefined {
   return cause === undefined ? undefined : bounded(cause);
 }
 
-/** What a runtime wrote to its standard error, as the cause of a failure: its last error line, else all of it. */
+/**
+ * What a runtime wrote to its standard error, as the cause of a failure: its last error line, else all of it; of a long
+ * text the beginning and the end, where the cause mostly stands.
+ */
 export function causeFromStderr(text: string): string | undefined {
   const plain = text.trim();
   if (plain === "") return undefined;
-  return lastError(plain) ?? bounded(plain);
+  const error = lastError(plain);
+  if (error !== undefined || plain.length <= maxCauseLength) return error ?? plain;
+  return `${plain.slice(0, maxCauseLength / 2)} … ${plain.slice(-maxCauseLength / 2)}`;
 }
 
 function errorOf(line: string): string | undefined {

@@ -196,10 +196,10 @@ export class Container {
   /** @throws MoorError. */
   addExec(request: ExecRequest): void {
     this.init.check("exec");
-    const exec = makeExec(this.#place(), request);
     if (this.execs.has(request.execId)) {
       throw new MoorError("already_exists", `add exec ${request.execId} to container ${this.id}: it is there already`);
     }
+    const exec = makeExec(this.#place(), request);
     this.execs.set(request.execId, exec);
     this.#events.execAdded(exec.data);
   }
@@ -277,9 +277,11 @@ export class Container {
 
   async checkpoint(path: string, options: CheckpointOptions | undefined): Promise<void> {
     this.init.check("checkpoint");
-    const { exit = false, ...criu } = options ?? {};
-    await this.setup.runtime.checkpoint(this.id, { ...criu, imagePath: path, leaveRunning: !exit });
-    this.#events.checkpointed(this.id, path);
+    const { exit = false, imagePath: wantedPath = "", ...criu } = options ?? {};
+    // containerd reads the client's image path out of its own runtime's options only, and sends us a path of its making.
+    const imagePath = wantedPath === "" ? path : wantedPath;
+    await this.setup.runtime.checkpoint(this.id, { ...criu, imagePath, leaveRunning: !exit });
+    this.#events.checkpointed(this.id, imagePath);
   }
 
   /** In character cells. @throws MoorError. */
