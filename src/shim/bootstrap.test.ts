@@ -25,7 +25,7 @@ test("readStartInput: an Any with options is answered by a plain address", async
     ttrpcAddress: "",
     grpcAddress: "",
     socketFolder: "",
-    debug: false,
+    logLevel: "info",
   });
 });
 
@@ -45,10 +45,12 @@ test("readStartInput: BootstrapParams are known by the id; all they say is taken
     ttrpcAddress: "/run/x.ttrpc",
     grpcAddress: "/run/x",
     socketFolder: "/run/sockets",
-    debug: true,
+    logLevel: "debug",
   });
-  for (const logLevel of [LogLevel.LOG_LEVEL_INFO, LogLevel.LOG_LEVEL_ERROR]) {
-    assert.equal((await readStartInput(sys, params({ instanceId: "c1", logLevel }), "c1")).debug, false);
+  const levels = { DEBUG: "debug", INFO: "info", WARN: "warning", ERROR: "error", PANIC: "error" } as const;
+  for (const [name, expected] of Object.entries(levels)) {
+    const logLevel = LogLevel[`LOG_LEVEL_${name as keyof typeof levels}`];
+    assert.equal((await readStartInput(sys, params({ instanceId: "c1", logLevel }), "c1")).logLevel, expected);
   }
 });
 

@@ -7,6 +7,7 @@ import { Any } from "../api/google/protobuf/any.ts";
 import { decodeOptions, runcOptionsType, tomlOptionsType } from "../oci/options.ts";
 import { MoorError } from "../sys/error.ts";
 import type { Sys } from "../sys/sys.d.ts";
+import type { Level } from "./logger.ts";
 
 /** What the daemon has said. */
 export interface StartInput {
@@ -17,7 +18,8 @@ export interface StartInput {
   readonly ttrpcAddress: string;
   readonly grpcAddress: string;
   readonly socketFolder: string;
-  readonly debug: boolean;
+  /** From which level on lines go to the daemon's log. */
+  readonly logLevel: Level;
 }
 
 /**
@@ -29,7 +31,7 @@ export async function readStartInput(sys: Sys, input: Uint8Array, id: string): P
   const any = decode("the message on standard input", Any, input);
   if (any.typeUrl !== id) {
     const { shimCgroup } = await decodeOptions(sys, any);
-    return { answer: "address", shimCgroup, ttrpcAddress: "", grpcAddress: "", socketFolder: "", debug: false };
+    return { answer: "address", shimCgroup, ttrpcAddress: "", grpcAddress: "", socketFolder: "", logLevel: "info" };
   }
   const params = decode("the BootstrapParams on standard input", BootstrapParams, input);
   const isFolder = params.socketDir === undefined || params.socketDir === "" || params.socketDir.startsWith("/");
@@ -45,8 +47,7 @@ export async function readStartInput(sys: Sys, input: Uint8Array, id: string): P
     ttrpcAddress: params.containerdTtrpcAddress,
     grpcAddress: params.containerdGrpcAddress,
     socketFolder: params.socketDir ?? "",
-    // Trace, which is finer still, included.
-    debug: params.logLevel <= LogLevel.LOG_LEVEL_DEBUG,
+    logLevel: levelOf(params.logLevel),
   };
 }
 
@@ -57,6 +58,13 @@ export async function readStartInput(sys: Sys, input: Uint8Array, id: string): P
 export function encodeResult(address: string): Uint8Array {
   const result = { version: 2, address, protocol: "ttrpc", capabilities: [], metadata: {} };
   return BootstrapResult.encode(result).finish();
+}
+
+/** Trace is as good as debug, and whatever is graver than an error is logged as one. */
+function levelOf(level: LogLevel): Level {
+  if (level <= LogLevel.LOG_LEVEL_DEBUG) return "debug";
+  if (level < LogLevel.LOG_LEVEL_WARN) return "info";
+  return level < LogLevel.LOG_LEVEL_ERROR ? "warning" : "error";
 }
 
 function isOptions(typeUrl: string): boolean {

@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Fd } from "../sys/sys.d.ts";
-import { formatLine, Logger, openLogFifo, ringLines } from "./logger.ts";
+import { formatLine, type Level, Logger, openLogFifo, ringLines } from "./logger.ts";
 import { SmallSystem } from "./small-system.fixture.ts";
 
 const time = 1_767_323_045_000_000_006n;
 const stamp = 'time="2026-01-02T03:04:05.000000006Z"';
 
-function opened(debug = false): { system: SmallSystem; logger: Logger; lines: string[] } {
+function opened(level: Level = "info"): { system: SmallSystem; logger: Logger; lines: string[] } {
   const system = new SmallSystem();
   const lines: string[] = [];
   system.timeNs = time;
   system.fifos.set("/log", lines);
   const fd = openLogFifo(system.sys, "/log") as Fd;
-  return { system, logger: new Logger(system.sys, { fd, debug }), lines };
+  return { system, logger: new Logger(system.sys, { fd, level }), lines };
 }
 
 test("formatLine: as logrus: bare where it can be, quoted as Go quotes, fields by name", () => {
@@ -54,9 +54,9 @@ test("Logger: levels by logrus's names; debug lines only when they are wanted", 
   logger.info("one");
   logger.warn("two");
   logger.error("three", { error: "no luck" });
-  logger.setDebug(true);
+  assert.equal(logger.setLevel("debug"), "info");
   logger.debug("four");
-  logger.setDebug(false);
+  logger.setLevel("info");
   logger.debug("unheard");
   assert.deepEqual(lines, [
     `${stamp} level=info msg=one\n`,
@@ -68,6 +68,16 @@ test("Logger: levels by logrus's names; debug lines only when they are wanted", 
     logger.ring().map((line) => `${line}\n`),
     lines,
   );
+});
+
+test("Logger: below the level nothing is written; the ring has what is not for debugging", () => {
+  const { logger, lines } = opened("warning");
+  logger.debug("unheard");
+  logger.info("one");
+  logger.warn("two");
+  logger.error("three");
+  assert.deepEqual(lines, [`${stamp} level=warning msg=two\n`, `${stamp} level=error msg=three\n`]);
+  assert.equal(logger.ring().length, 3);
 });
 
 test("Logger: what a full FIFO does not take is dropped, and said once it takes again; the ring has all", () => {
@@ -94,7 +104,7 @@ test("Logger: a line longer than a FIFO takes whole is cut, and ends as a line",
 
 test("Logger: without a FIFO the ring alone, bounded", () => {
   const system = new SmallSystem();
-  const logger = new Logger(system.sys, { debug: true });
+  const logger = new Logger(system.sys, { level: "debug" });
   for (let count = 0; count < ringLines + 10; count++) logger.debug(`line-${count}`);
   assert.equal(logger.ring().length, ringLines);
   assert.match(logger.ring()[0] ?? "", /msg=line-10$/);

@@ -11,23 +11,25 @@ import { rfc3339 } from "./time.ts";
 /** How many of the last lines are kept for the state dump. */
 export const ringLines = 200;
 
-type Level = "debug" | "info" | "warning" | "error";
+/** In logrus's words, the slightest first. */
+const levels = ["debug", "info", "warning", "error"] as const;
+export type Level = (typeof levels)[number];
 
 export class Logger implements Log {
   readonly #sys: Sys;
   readonly #ring: string[] = [];
   #fd: Fd | undefined;
-  #debugOn: boolean;
+  #level: Level;
   #dropped = 0;
 
-  constructor(sys: Sys, options: { fd?: Fd; debug: boolean }) {
+  constructor(sys: Sys, options: { fd?: Fd; level: Level }) {
     this.#sys = sys;
     this.#fd = options.fd;
-    this.#debugOn = options.debug;
+    this.#level = options.level;
   }
 
   debug(message: string, fields?: LogFields): void {
-    if (this.#debugOn) this.#line("debug", message, fields);
+    if (this.#level === "debug") this.#line("debug", message, fields);
   }
 
   info(message: string, fields?: LogFields): void {
@@ -47,16 +49,18 @@ export class Logger implements Log {
     return this.#ring;
   }
 
-  /** Debug lines on or off, in a running shim. */
-  setDebug(on: boolean): void {
-    this.#debugOn = on;
+  /** From which level on lines are written, in a running shim. @returns the level before. */
+  setLevel(level: Level): Level {
+    const before = this.#level;
+    this.#level = level;
+    return before;
   }
 
   #line(level: Level, message: string, fields: LogFields = {}): void {
     const line = formatLine(this.#sys.realtimeNs(), level, message, fields);
     this.#ring.push(line);
     if (this.#ring.length > ringLines) this.#ring.shift();
-    if (this.#fd === undefined) return;
+    if (this.#fd === undefined || levels.indexOf(level) < levels.indexOf(this.#level)) return;
     if (this.#dropped > 0) {
       const note = `${this.#dropped} earlier lines were dropped: the log had no room`;
       if (!this.#write(formatLine(this.#sys.realtimeNs(), "warning", note, {}))) {

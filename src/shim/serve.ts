@@ -13,7 +13,7 @@ import type { Fd, Sys } from "../sys/sys.d.ts";
 import { connectEventSink, eventStream } from "./event-sink.ts";
 import { hostGoesDown } from "./host-down.ts";
 import { IdleWatch } from "./idle-watch.ts";
-import { Logger } from "./logger.ts";
+import { type Level, Logger } from "./logger.ts";
 import { Publisher } from "./publisher.ts";
 import { readBufferBytes, SocketTransport, timersOf } from "./socket-transport.ts";
 import { logState } from "./state-dump.ts";
@@ -36,7 +36,7 @@ export interface ServeSetup {
   readonly logFd: Fd | undefined;
   /** "": there is nobody to tell of events. */
   readonly ttrpcAddress: string;
-  readonly debug: boolean;
+  readonly logLevel: Level;
   readonly listenFds: readonly Fd[];
   /** What did not work and did not matter enough to fail `start`. */
   readonly warnings: readonly string[];
@@ -73,8 +73,8 @@ class Serving {
   constructor(sys: Sys, setup: ServeSetup) {
     this.#sys = sys;
     this.#setup = setup;
-    const { debug, namespace, ttrpcAddress } = setup;
-    this.#log = new Logger(sys, setup.logFd === undefined ? { debug } : { fd: setup.logFd, debug });
+    const { logFd, logLevel: level, namespace, ttrpcAddress } = setup;
+    this.#log = new Logger(sys, logFd === undefined ? { level } : { fd: logFd, level });
     this.#reaper = new Reaper(sys, this.#log);
     this.#publisher = new Publisher({
       sys,
@@ -90,7 +90,7 @@ class Serving {
       namespace,
       // Ours alone: a runtime has no use for it.
       environ: sys.environ.filter((entry) => !entry.startsWith("MOOR_LISTEN_FDS=")),
-      debug,
+      debug: level === "debug",
       address: setup.address,
       events: eventStream(sys, this.#publisher, namespace),
       listenFds: setup.listenFds,
@@ -167,7 +167,7 @@ class Serving {
         this.#terminate("SIGINT");
         return;
       case SIGUSR1:
-        logState(this.#log, this.#dump());
+        this.#writeDump();
         return;
       default:
         // A shim has no terminal that could hang up and no configuration to read again.
@@ -191,6 +191,13 @@ class Serving {
     if (!(await hostGoesDown(this.#sys, this.#reaper, this.#log))) return;
     this.#log.warn("the host goes down: SIGTERM is passed on to the containers");
     this.#tasks.passSignal(SIGTERM);
+  }
+
+  /** Whatever the log's level: somebody has asked for it. */
+  #writeDump(): void {
+    const level = this.#log.setLevel("info");
+    logState(this.#log, this.#dump());
+    this.#log.setLevel(level);
   }
 
   #dump(): Readonly<Record<string, unknown>> {

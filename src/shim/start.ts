@@ -30,7 +30,7 @@ const noInput: StartInput = {
   ttrpcAddress: "",
   grpcAddress: "",
   socketFolder: "",
-  debug: false,
+  logLevel: "info",
 };
 
 /** What a start is about, settled before anything is done. */
@@ -151,7 +151,7 @@ function becomeShim(
       listenFd,
       logFd,
       ttrpcAddress: input.ttrpcAddress === "" ? variable(sys.environ, "TTRPC_ADDRESS") : input.ttrpcAddress,
-      debug: args.debug || input.debug,
+      logLevel: args.debug ? "debug" : input.logLevel,
       listenFds: plan.listenFds,
       warnings,
     };
