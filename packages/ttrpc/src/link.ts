@@ -49,8 +49,9 @@ export class Link implements FrameSink {
         if (this.isClosed) return;
         this.isClosed = true;
         this.#isLeaving = true;
-        this.#flush();
+        // First the end, so that what waits to be written finds its call over.
         this.#owner.ended(this.#fault ?? error);
+        this.#flush();
       },
     });
   }
@@ -68,9 +69,12 @@ export class Link implements FrameSink {
     return this.backlogBytes > 0 && this.backlogBytes + bytes > this.limits.maxBacklogBytes;
   }
 
-  /** Calls `write` when the transport takes more: at once if it does, else in the order in which they were given. */
+  /**
+   * Calls `write` when the transport takes more: at once if it does, else in the order in which they were given. On a
+   * connection that is being closed that is when it is over: a handler that sends for ever shall not spin until then.
+   */
   enqueue(write: () => void): void {
-    if (this.#isLeaving || (this.backlogBytes === 0 && this.#writes.length === 0)) write();
+    if (this.isClosed || (!this.#isLeaving && this.backlogBytes === 0 && this.#writes.length === 0)) write();
     else this.#writes.push(write);
   }
 
@@ -122,7 +126,7 @@ export class Link implements FrameSink {
   }
 
   #flush(): void {
-    while (this.backlogBytes === 0 || this.isClosed) {
+    while (this.isClosed || (this.backlogBytes === 0 && !this.#isLeaving)) {
       const write = this.#writes.shift();
       if (write === undefined) return;
       write();
