@@ -255,6 +255,20 @@ test("SIGTERM does not end a shim that has a container", async (t) => {
   shim.bundle.remove();
 });
 
+test("SIGTERM right after start ends the empty shim in order, whatever it is still doing", async (t) => {
+  if (onlyMoor(t, "sigterm-does-not-kill-containers")) return;
+  for (let round = 0; round < 5; round++) {
+    const bundle = new TestBundle(scene, ["/bin/true"]);
+    assert.equal((await shimAction(scene, bundle, ["start"])).status, 0);
+    const [shim] = markedProcesses(bundle.id);
+    assert.ok(shim !== undefined);
+    process.kill(shim.pid, "SIGTERM");
+    await until("the shim to end", 5_000, () => !isAlive(shim.pid));
+    assert.equal(existsSync(socketOf(bundle.id)), false, "its socket is gone");
+    bundle.remove();
+  }
+});
+
 test("events: nobody at TTRPC_ADDRESS hinders nothing, and all come in order once someone is there", async (t) => {
   const keeps = meantDifference(t, "events-outlast-the-daemon");
   await sink.close();

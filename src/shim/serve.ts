@@ -7,7 +7,7 @@ import { settledWithin } from "../reaper/deadline.ts";
 import { Reaper } from "../reaper/reaper.ts";
 import { EAGAIN, ECONNABORTED, EINTR, errnoName, isErrno } from "../sys/errno.ts";
 import { grpcCodes, MoorError, must } from "../sys/error.ts";
-import { POLLIN, SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1 } from "../sys/flags.ts";
+import { POLLIN, SIGCHLD, SIGINT, SIGTERM, SIGUSR1 } from "../sys/flags.ts";
 import type { Log } from "../sys/log.ts";
 import type { Fd, Sys } from "../sys/sys.d.ts";
 import { connectEventSink, eventStream } from "./event-sink.ts";
@@ -38,6 +38,8 @@ export interface ServeSetup {
   readonly ttrpcAddress: string;
   readonly logLevel: Level;
   readonly listenFds: readonly Fd[];
+  /** Has each signal sent to this process delivered to fn. */
+  readonly onSignal: (fn: (signal: number) => void) => void;
   /** What did not work and did not matter enough to fail `start`. */
   readonly warnings: readonly string[];
 }
@@ -106,11 +108,7 @@ class Serving {
   begin(): void {
     const { namespace, id, address, warnings } = this.#setup;
     this.#sys.onUncaught((text) => this.#log.error("an exception that nobody caught", { error: text }));
-    const signals = [SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGHUP];
-    must(
-      this.#sys.signalStart(signals, (signal) => this.#signal(signal)),
-      "watch for signals",
-    );
+    this.#setup.onSignal((signal) => this.#signal(signal));
     this.#tasks.register(this.#server);
     this.#tasks.onChange = () => {
       this.#idle.changed();

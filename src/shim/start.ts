@@ -5,6 +5,7 @@
 import { groupOf, readSpec } from "../oci/bundle.ts";
 import { isErrno } from "../sys/errno.ts";
 import { MoorError, must } from "../sys/error.ts";
+import { SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1 } from "../sys/flags.ts";
 import type { Fd, Sys } from "../sys/sys.d.ts";
 import { answers, defaultSocketFolder, socketPath } from "./address.ts";
 import type { ShimArguments } from "./arguments.ts";
@@ -133,6 +134,8 @@ function becomeShim(
       oomScoreAdj: oomScoreAdj(sys),
       schedCore: variable(sys.environ, "SCHED_CORE") !== "",
     });
+    // Before anybody knows of the shim: no signal is to end it while it still loads its modules.
+    const signals = takeSignals(sys);
     for (const fd of plan.listenFds) must(sys.setCloexec(fd, true), `take the passed socket ${fd}`);
     joinCgroup();
     const socket = must(sys.lstat(plan.socketPath), `look at ${plan.socketPath}`);
@@ -153,11 +156,24 @@ function becomeShim(
       ttrpcAddress: input.ttrpcAddress === "" ? variable(sys.environ, "TTRPC_ADDRESS") : input.ttrpcAddress,
       logLevel: args.debug ? "debug" : input.logLevel,
       listenFds: plan.listenFds,
+      onSignal: (fn) => {
+        signals.deliver = fn;
+      },
       warnings,
     };
   } catch (thrown) {
     return child.failed(thrown);
   }
+}
+
+/** Signals wait for the event loop from now on, and go to `deliver`, which is set before that runs. */
+function takeSignals(sys: Sys): { deliver: (signal: number) => void } {
+  const taken = { deliver: (_signal: number): void => undefined };
+  must(
+    sys.signalStart([SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGHUP], (signal) => taken.deliver(signal)),
+    "watch for signals",
+  );
+  return taken;
 }
 
 /** One more than the process that called `start` has: of the two the kernel shall rather end the shim. */
