@@ -101,8 +101,9 @@ export class Client implements LinkOwner {
   }
 
   /**
-   * Sends a request and has its stream's frames go to `call`; what it throws ends the call. For the modules of this
-   * package: users have call() and the stream functions. Returns the stream's id; 0 when the call has failed already.
+   * Sends a request, as soon as the server takes it, and has its stream's frames go to `call`; what it throws ends the
+   * call. For the modules of this package: users have call() and the stream functions. Returns the stream's id; 0 when
+   * the call has failed already.
    */
   open(
     service: string,
@@ -119,25 +120,19 @@ export class Client implements LinkOwner {
       call.fail(refusal);
       return 0;
     }
-    const request = {
-      service,
-      method,
-      payload,
-      timeoutNs: Math.min(Math.ceil(timeoutMs * nsPerMs), longestNs),
-      metadata,
-    };
-    const frame = requestFrame(id, flags, request);
-    const tooMuch = this.#excess(frame);
-    if (tooMuch !== undefined) {
-      call.fail(tooMuch);
-      return 0;
-    }
     this.#nextId += 2;
-    this.#calls.set(
-      id,
-      timeoutMs > 0 || cancellation !== undefined ? this.#bounded(id, call, timeoutMs, cancellation) : call,
-    );
-    this.#link.send(frame);
+    const isBounded = timeoutMs > 0 || cancellation !== undefined;
+    this.#calls.set(id, isBounded ? this.#bounded(id, call, timeoutMs, cancellation) : call);
+    // In line with all else that waits for the server to read, so that ids go up on the wire, too.
+    this.#link.enqueue(() => {
+      if (!this.#calls.has(id)) return;
+      const timeoutNs = Math.min(Math.ceil(timeoutMs * nsPerMs), longestNs);
+      const frame = requestFrame(id, flags, { service, method, payload, timeoutNs, metadata });
+      const bytes = frame.length - headerBytes;
+      const { maxMessageBytes } = this.limits;
+      if (bytes > maxMessageBytes) this.fail(id, tooLong(bytes, maxMessageBytes));
+      else this.#link.send(frame);
+    });
     return id;
   }
 
@@ -205,14 +200,6 @@ export class Client implements LinkOwner {
     if (options?.cancellation?.cancelled === true) return new StatusError(codes.canceled, "the call was cancelled");
     if (this.#nextId > lastId) return new StatusError(codes.unavailable, "the connection has used up its stream ids");
     return undefined;
-  }
-
-  /** Why a frame cannot be sent. */
-  #excess(frame: Uint8Array): StatusError | undefined {
-    const bytes = frame.length - headerBytes;
-    if (bytes > this.limits.maxMessageBytes) return tooLong(bytes, this.limits.maxMessageBytes);
-    if (!this.#link.wouldOverflow(frame.length)) return undefined;
-    return new StatusError(codes.resourceExhausted, `the server has left ${this.#link.backlogBytes} bytes unread`);
   }
 
   /** The call with a deadline, a cancellation, or both, which end with it. */

@@ -34,7 +34,7 @@ test("a client and a server that both have much to write at the limit of message
   for (const method of ["echo", "slow"]) {
     const [near, far] = memoryPair({ highMarkBytes: 16 * 1024, pieceBytes: 64 * 1024 });
     echoServer().accept(far);
-    const client = new Client(near, { timers: new FakeTimers(), limits: { maxBacklogBytes: 1 << 30 } });
+    const client = new Client(near, { timers: new FakeTimers() });
     const message = new Uint8Array(longest).fill(7);
     const answers = await Promise.all(Array.from({ length: 16 }, () => client.call("test", method, raw, raw, message)));
     assert.ok(answers.every((answer) => answer.length === longest && answer[longest - 1] === 7));
@@ -113,16 +113,23 @@ test("answers that nobody takes are bounded: beyond that, their calls end with R
   assert.deepEqual(seen, [0, 0, ...new Array<number>(8).fill(codes.resourceExhausted)]);
 });
 
-test("a server that never reads: a client's calls are refused once too much waits", async () => {
+test("a server that never reads: a client's calls wait in their caller's hands, until their deadlines", async () => {
   const [near, far] = memoryPair();
   far.pause();
-  const client = new Client(near, { timers: new FakeTimers(), limits: { maxBacklogBytes: mebibyte } });
-  const outcomes: unknown[] = [];
-  for (let index = 0; index < 100; index++) {
-    client.call("test", "echo", raw, raw, new Uint8Array(100_000)).catch((thrown: unknown) => outcomes.push(thrown));
-  }
+  const timers = new FakeTimers();
+  const client = new Client(near, { timers });
+  const call = () => client.call("test", "echo", raw, raw, new Uint8Array(100_000), { timeoutMs: 100 });
+  const outcomes = Promise.allSettled(Array.from({ length: 100 }, call));
   await settle();
-  assert.ok(outcomes.length >= 85);
-  assert.ok(outcomes.every((thrown) => thrown instanceof StatusError && thrown.code === codes.resourceExhausted));
-  assert.ok(near.queuedBytes <= mebibyte);
+  assert.equal(client.calls, 100);
+  assert.ok(near.queuedBytes < 200_000);
+  timers.advance(100);
+  for (const outcome of await outcomes) {
+    assert.ok(outcome.status === "rejected" && outcome.reason instanceof StatusError);
+    assert.equal(outcome.reason.code, codes.deadlineExceeded);
+  }
+  // It reads after all: of the old calls it sees only what had been written.
+  echoServer().accept(far);
+  far.resume();
+  assert.deepEqual(await client.call("test", "echo", raw, raw, bytesOf(1)), bytesOf(1));
 });

@@ -7,9 +7,9 @@ export interface Limits {
   readonly maxCalls: number;
   /** Payloads of requests whose handlers run; one more is refused with ResourceExhausted. */
   readonly maxRequestBytes: number;
-  /** Bytes not taken by the peer from which on a server stops reading its requests. */
+  /** Bytes not taken by a client from which on a server stops reading its requests. */
   readonly pauseBytes: number;
-  /** Bytes not taken by the peer from which on a message is not sent and its call ends with ResourceExhausted. */
+  /** Bytes not taken by a client from which on an answer is not sent and its call ends with ResourceExhausted. */
   readonly maxBacklogBytes: number;
   /** Bytes of one stream that its reader has not taken, from which on reading of the connection rests. */
   readonly streamBufferBytes: number;
