@@ -46,6 +46,10 @@ try {
     `${JSON.stringify({ facts, quick: values.quick, figures: figures.map(withSummary) }, null, 1)}\n`,
   );
   process.stderr.write(`bench: all samples are in ${path}\n`);
+} catch (thrown) {
+  tellEnd();
+  process.stderr.write(`bench: ${isStopped || !(thrown instanceof Error) ? String(thrown) : thrown.stack}\n`);
+  process.exitCode = isStopped ? 130 : 1;
 } finally {
   for (const left of await stage.close()) {
     process.stderr.write(`bench: could not be removed: ${left}\n`);
