@@ -178,15 +178,16 @@ function isPlausible(length: number, id: number, type: number, flags: number): b
 }
 
 function readUint32(bytes: Uint8Array, at: number): number {
-  return (
-    (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>> 0
-  );
+  // Not shifted all the way: << makes a sign of the highest bit.
+  const high = (bytes[at] as number) * 0x1000000;
+  return high + (((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number));
 }
 
 /** A copy with memory of its own, also where slice() of a subclass (Node's Buffer) gives a view. */
 export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
   if (start === end) return none;
+  if (bytes.constructor === Uint8Array) return bytes.slice(start, end);
   const copy = new Uint8Array(end - start);
-  copy.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
+  copy.set(bytes.subarray(start, end));
   return copy;
 }

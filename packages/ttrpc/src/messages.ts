@@ -23,7 +23,13 @@ export interface Response {
   readonly payload: Uint8Array | undefined;
 }
 
-const tags = { bytes1: 0x0a, bytes2: 0x12, bytes3: 0x1a, bytes5: 0x2a, varint1: 0x08, varint4: 0x20 } as const;
+// Tags as they stand on the wire: field number and wire type. Plain constants, which the bundler puts in place.
+const bytes1 = 0x0a;
+const bytes2 = 0x12;
+const bytes3 = 0x1a;
+const bytes5 = 0x2a;
+const varint1 = 0x08;
+const varint4 = 0x20;
 
 /** @throws WireError. `owned`: the payload may be a view of the bytes. */
 export function decodeRequest(bytes: Uint8Array, start: number, end: number, owned: boolean): Request {
@@ -35,11 +41,11 @@ export function decodeRequest(bytes: Uint8Array, start: number, end: number, own
   let metadata: Map<string, string[]> | undefined;
   while (reader.pos < end) {
     const tag = reader.uint32();
-    if (tag === tags.bytes1) service = reader.string();
-    else if (tag === tags.bytes2) method = reader.string();
-    else if (tag === tags.bytes3) payload = readBytes(reader, owned);
-    else if (tag === tags.varint4) timeoutNs = reader.int64();
-    else if (tag === tags.bytes5) metadata = readPair(reader, metadata ?? new Map());
+    if (tag === bytes1) service = reader.string();
+    else if (tag === bytes2) method = reader.string();
+    else if (tag === bytes3) payload = readBytes(reader, owned);
+    else if (tag === varint4) timeoutNs = reader.int64();
+    else if (tag === bytes5) metadata = readPair(reader, metadata ?? new Map());
     else reader.skip(tag);
   }
   return { service, method, payload, timeoutNs, metadata };
@@ -52,8 +58,8 @@ export function decodeResponse(bytes: Uint8Array, start: number, end: number, ow
   let payload: Uint8Array | undefined;
   while (reader.pos < end) {
     const tag = reader.uint32();
-    if (tag === tags.bytes1) status = readStatus(reader);
-    else if (tag === tags.bytes2) payload = readBytes(reader, owned);
+    if (tag === bytes1) status = readStatus(reader);
+    else if (tag === bytes2) payload = readBytes(reader, owned);
     else reader.skip(tag);
   }
   return { status, payload };
@@ -123,8 +129,8 @@ function readStrings(outer: Reader): [string, string] {
   let second = "";
   while (reader.pos < reader.end) {
     const tag = reader.uint32();
-    if (tag === tags.bytes1) first = reader.string();
-    else if (tag === tags.bytes2) second = reader.string();
+    if (tag === bytes1) first = reader.string();
+    else if (tag === bytes2) second = reader.string();
     else reader.skip(tag);
   }
   return [first, second];
@@ -138,9 +144,9 @@ function readStatus(outer: Reader): StatusError | undefined {
   const details: StatusDetail[] = [];
   while (reader.pos < reader.end) {
     const tag = reader.uint32();
-    if (tag === tags.varint1) code = reader.uint32();
-    else if (tag === tags.bytes2) message = reader.string();
-    else if (tag === tags.bytes3) details.push(readDetail(reader));
+    if (tag === varint1) code = reader.uint32();
+    else if (tag === bytes2) message = reader.string();
+    else if (tag === bytes3) details.push(readDetail(reader));
     else reader.skip(tag);
   }
   return code === 0 ? undefined : new StatusError(code, message, details);
@@ -152,8 +158,8 @@ function readDetail(outer: Reader): StatusDetail {
   let value: Uint8Array = new Uint8Array(0);
   while (reader.pos < reader.end) {
     const tag = reader.uint32();
-    if (tag === tags.bytes1) typeUrl = reader.string();
-    else if (tag === tags.bytes2) value = readBytes(reader, false);
+    if (tag === bytes1) typeUrl = reader.string();
+    else if (tag === bytes2) value = readBytes(reader, false);
     else reader.skip(tag);
   }
   return { typeUrl, value };

@@ -154,9 +154,8 @@ export class ServerConnection implements CallOwner, LinkOwner {
     this.runningCalls++;
     this.#runningBytes += call.requestBytes;
     if (timeoutMs > 0) {
-      const text = `no answer within ${timeoutMs} ms`;
       call.deadline = new Deadline(this.timers, timeoutMs, () => {
-        call.abandon(new StatusError(codes.deadlineExceeded, text));
+        call.abandon(new StatusError(codes.deadlineExceeded, `no answer within ${timeoutMs} ms`));
       });
     }
     handler.start(call, request.payload, flags);

@@ -31,6 +31,16 @@ export class Reader {
 
   /** An unsigned varint's low 32 bits. */
   uint32(): number {
+    // Nearly all are one byte long.
+    const first = this.bytes[this.pos];
+    if (first !== undefined && first < 0x80 && this.pos < this.end) {
+      this.pos++;
+      return first;
+    }
+    return this.#longUint32();
+  }
+
+  #longUint32(): number {
     let value = 0;
     for (let shift = 0; shift < 70; shift += 7) {
       const byte = this.#byte();
