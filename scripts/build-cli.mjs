@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+// Bundles the moor command: build/cli/moor.mjs, and beside it the parts that are loaded only when needed. Everything it
+// uses of npm is inside, so the folder runs wherever there is Node 20.
+//
+//   build-cli.mjs [OUT]          OUT is build/cli by default
+
+import { chmodSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const top = join(dirname(fileURLToPath(import.meta.url)), "..");
+const out = resolve(process.argv[2] ?? join(top, "build/cli"));
+const { version } = JSON.parse(readFileSync(join(top, "package.json"), "utf8"));
+
+// Chunks have their content in their names; those of an earlier build would stay for ever.
+rmSync(out, { recursive: true, force: true });
+await build({
+  absWorkingDir: top,
+  entryPoints: [{ in: "src/cli/main.ts", out: "moor" }],
+  outdir: out,
+  outExtension: { ".js": ".mjs" },
+  chunkNames: "parts/[name]-[hash]",
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  platform: "node",
+  target: "node20",
+  define: { MOOR_VERSION: JSON.stringify(version) },
+  // Packages in the older module format ask for Node's own modules by require.
+  banner: {
+    js: 'import { createRequire as moorRequire } from "node:module"; const require = moorRequire(import.meta.url);',
+  },
+  legalComments: "none",
+  minifySyntax: true,
+  sourcemap: "linked",
+  logLevel: "warning",
+});
+chmodSync(join(out, "moor.mjs"), 0o755);

@@ -1,0 +1,60 @@
+// How a command fails: one sentence for the person, and the exit status that operators' scripts expect. Everything the
+// command line prints as its own failure is a CliError; anything else that reaches main is a bug and shows its stack.
+
+/** What the statuses mean; they are those of docker and podman, and stable. */
+export const exitCodes = {
+  ok: 0,
+  /** A command other than run and attach did not do what it was asked. */
+  failure: 1,
+  /** Wrong usage of a command other than run and attach. */
+  usage: 2,
+  /** run and attach: moor itself failed, or was used wrongly. */
+  tool: 125,
+  /** run: the container's program cannot be executed. */
+  cannotInvoke: 126,
+  /** run: there is no such program. */
+  noSuchProgram: 127,
+  /** 128 + N: ended by signal N. */
+  signalBase: 128,
+} as const;
+
+/** "usage" and "failure" become a status when main knows the command; a number is the status itself. */
+export type FailureKind = "failure" | "usage" | number;
+
+export class CliError extends Error {
+  readonly kind: FailureKind;
+
+  constructor(message: string, kind: FailureKind = "failure", cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = "CliError";
+    this.kind = kind;
+  }
+}
+
+/** Commands whose status is that of a container, so that their own failures must not look like one. */
+const containerCommands = new Set(["run", "attach"]);
+
+/** The exit status for a failure of `command`. */
+export function statusOfFailure(kind: FailureKind, command: string): number {
+  if (typeof kind === "number") return kind;
+  if (containerCommands.has(command)) return exitCodes.tool;
+  return kind === "usage" ? exitCodes.usage : exitCodes.failure;
+}
+
+/** 127 or 126 when the runtime's message says that the program could not be executed, 125 otherwise. */
+export function statusOfStartFailure(message: string): number {
+  if (/executable file not found|no such file or directory/.test(message)) return exitCodes.noSuchProgram;
+  if (/permission denied/.test(message)) return exitCodes.cannotInvoke;
+  return exitCodes.tool;
+}
+
+/** The text of whatever was thrown. */
+export function textOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** "ENOENT" and the like of a failed system call, or undefined. */
+export function errnoOf(thrown: unknown): string | undefined {
+  if (typeof thrown !== "object" || thrown === null || !("code" in thrown)) return undefined;
+  return typeof thrown.code === "string" ? thrown.code : undefined;
+}

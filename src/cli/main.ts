@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+// The moor command: runs what the arguments name, and is the one place where a failure becomes a line on standard error
+// and an exit status. It ends by process.exit, since a standard input that never ends would hold the process.
+
+import { CliError, statusOfFailure } from "./cli-error.ts";
+import { runProgram } from "./program.ts";
+
+async function main(): Promise<number> {
+  let command = "";
+  try {
+    return await runProgram(process.argv.slice(2), (name) => {
+      command = name;
+    });
+  } catch (thrown) {
+    if (!(thrown instanceof CliError)) {
+      process.stderr.write(`moor: a bug: ${thrown instanceof Error ? thrown.stack : String(thrown)}\n`);
+      return statusOfFailure("failure", command);
+    }
+    // Wrong usage has been explained already by the parser.
+    if (thrown.message !== "") process.stderr.write(`moor: ${thrown.message}\n`);
+    return statusOfFailure(thrown.kind, command);
+  }
+}
+
+process.exit(await main());

@@ -1,0 +1,157 @@
+// A shim's Task service as moor uses it: one connection, a deadline on every request but Wait, errors that name the
+// request. The only file of the command line that speaks ttrpc.
+
+import { type Client, type Codec, protoCodec } from "ttrpc";
+import { connect } from "ttrpc/node";
+import { Empty } from "../api/google/protobuf/empty.ts";
+import type { Any } from "../api/google/protobuf/any.ts";
+import type { Timestamp } from "../api/google/protobuf/timestamp.ts";
+import * as task from "../api/task.ts";
+import { CliError, errnoOf, textOf } from "./cli-error.ts";
+
+const service = "containerd.task.v2.Task";
+/** The runtime's work in Create, Start, Delete and Kill, which the shim itself bounds. */
+const runtimeTimeoutMs = 120_000;
+
+const nothing = protoCodec(Empty);
+
+export interface ExitInfo {
+  /** 0 to 255; 128 + N when signal N ended it. */
+  readonly exitStatus: number;
+  /** RFC 3339, or "" when the shim does not know. */
+  readonly exitedAt: string;
+}
+
+export interface CreateRequest {
+  readonly id: string;
+  readonly bundle: string;
+  readonly terminal: boolean;
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly options: Any | undefined;
+}
+
+export class ShimClient {
+  readonly #connection: Client;
+  readonly #timeoutMs: number;
+
+  private constructor(connection: Client, timeoutMs: number) {
+    this.#connection = connection;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  static async connect(address: string, timeoutMs: number): Promise<ShimClient> {
+    const path = address.startsWith("unix://") ? address.slice("unix://".length) : address;
+    try {
+      return new ShimClient(await connect(path), timeoutMs);
+    } catch (thrown) {
+      throw new CliError(`reach the shim at ${path}: ${errnoOf(thrown) ?? textOf(thrown)}`, "failure", thrown);
+    }
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  async create(request: CreateRequest): Promise<number> {
+    const message = { ...request, rootfs: [], checkpoint: "", parentCheckpoint: "" };
+    const answer = await this.#call(
+      "Create",
+      protoCodec(task.CreateTaskRequest),
+      protoCodec(task.CreateTaskResponse),
+      message,
+      runtimeTimeoutMs,
+    );
+    return answer.pid;
+  }
+
+  async start(id: string): Promise<number> {
+    const message = { id, execId: "" };
+    return (
+      await this.#call(
+        "Start",
+        protoCodec(task.StartRequest),
+        protoCodec(task.StartResponse),
+        message,
+        runtimeTimeoutMs,
+      )
+    ).pid;
+  }
+
+  state(id: string): Promise<task.StateResponse> {
+    return this.#call("State", protoCodec(task.StateRequest), protoCodec(task.StateResponse), { id, execId: "" });
+  }
+
+  /** The shim's own pid. */
+  async shimPid(id: string): Promise<number> {
+    return (await this.#call("Connect", protoCodec(task.ConnectRequest), protoCodec(task.ConnectResponse), { id }))
+      .shimPid;
+  }
+
+  /** Resolves when the container's init has ended, however long that takes. */
+  async wait(id: string): Promise<ExitInfo> {
+    const exit = await this.#call(
+      "Wait",
+      protoCodec(task.WaitRequest),
+      protoCodec(task.WaitResponse),
+      { id, execId: "" },
+      0,
+    );
+    return { exitStatus: exit.exitStatus, exitedAt: instantOf(exit.exitedAt) };
+  }
+
+  async kill(id: string, signal: number, all: boolean): Promise<void> {
+    await this.#call("Kill", protoCodec(task.KillRequest), nothing, { id, execId: "", signal, all }, runtimeTimeoutMs);
+  }
+
+  async resize(id: string, columns: number, rows: number): Promise<void> {
+    await this.#call("ResizePty", protoCodec(task.ResizePtyRequest), nothing, {
+      id,
+      execId: "",
+      width: columns,
+      height: rows,
+    });
+  }
+
+  /** No more input will come. */
+  async closeInput(id: string): Promise<void> {
+    await this.#call("CloseIO", protoCodec(task.CloseIORequest), nothing, { id, execId: "", stdin: true });
+  }
+
+  async delete(id: string): Promise<ExitInfo> {
+    const message = { id, execId: "" };
+    const exit = await this.#call(
+      "Delete",
+      protoCodec(task.DeleteRequest),
+      protoCodec(task.DeleteResponse),
+      message,
+      runtimeTimeoutMs,
+    );
+    return { exitStatus: exit.exitStatus, exitedAt: instantOf(exit.exitedAt) };
+  }
+
+  /** Tells the shim to leave if it has no other container. */
+  async shutdown(id: string): Promise<void> {
+    await this.#call("Shutdown", protoCodec(task.ShutdownRequest), nothing, { id, now: false });
+  }
+
+  // A timeout of 0 is none.
+  #call<Q, S>(
+    method: string,
+    request: Codec<Q>,
+    response: Codec<S>,
+    message: Q,
+    timeoutMs = this.#timeoutMs,
+  ): Promise<S> {
+    const options = timeoutMs > 0 ? { timeoutMs } : {};
+    return this.#connection.call(service, method, request, response, message, options);
+  }
+}
+
+/** RFC 3339 of a timestamp; "" for Go's zero time, by which a shim says that there is none. */
+export function instantOf(time: Timestamp | undefined): string {
+  if (time === undefined || time.seconds <= 0n) return "";
+  const whole = new Date(Number(time.seconds) * 1000).toISOString().slice(0, 19);
+  return `${whole}.${String(time.nanos).padStart(9, "0")}Z`;
+}
