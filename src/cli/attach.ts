@@ -1,19 +1,17 @@
 // `moor attach ID`: comes (back) to a container's stdio by the FIFOs that the shim serves. Leaving by the detach keys, or
 // in any other way, ends nothing; while nobody is attached, output fills the FIFO (64 KiB) and then holds the container.
 
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
-import { onExit } from "signal-exit";
 import { Status } from "../api/process.ts";
 import type { StateResponse } from "../api/task.ts";
-import { CliError, errnoOf, textOf } from "./cli-error.ts";
+import { claimAttachment } from "./attachment.ts";
+import { CliError, textOf } from "./cli-error.ts";
 import type { Context } from "./context.ts";
 import { parseDetachKeys } from "./detach-keys.ts";
 import { drainFifo, openReader, openWriter } from "./fifo.ts";
 import { requireShim } from "./inspect.ts";
 import { findContainer } from "./inventory.ts";
-import { startTimeOf } from "./proc.ts";
 import { Session, type SessionStreams, statusOfSession } from "./session.ts";
-import type { StateFolder } from "./state-folder.ts";
+import { takeDownIfAsked } from "./take-down.ts";
 
 export interface AttachFlags {
   /** False: --no-stdin. */
@@ -32,13 +30,18 @@ export async function attachCommand(context: Context, word: string, flags: Attac
   const container = findContainer(word, settings);
   const { id } = container;
   const client = await requireShim(container, settings.timeoutMs);
-  const release = container.folder === undefined ? undefined : claim(container.folder);
+  let release: (() => void) | undefined;
   try {
+    if (container.folder !== undefined) release = claimAttachment(container.folder);
     const state = await client.state(id);
     if (container.owner === "containerd") {
       log.warn(`${id} is containerd's: its other clients do not see what is shown here`);
     }
-    if (state.status === Status.STOPPED) return await showRest(state);
+    if (state.status === Status.STOPPED) {
+      await showRest(state);
+      if (container.folder !== undefined) await takeDownIfAsked(context, client, container.folder);
+      return state.exitStatus;
+    }
     const streams = openStreams(state, flags);
     const options = {
       id,
@@ -50,6 +53,9 @@ export async function attachCommand(context: Context, word: string, flags: Attac
     const end = await new Session(client, streams, options, log).run();
     if (end.kind === "detached") process.stderr.write(`read escape sequence: ${id} goes on running\n`);
     if (end.kind === "given-up") process.stderr.write(`gave up waiting: ${id} goes on running\n`);
+    if (end.kind === "exited" && container.folder !== undefined) {
+      await takeDownIfAsked(context, client, container.folder);
+    }
     return statusOfSession(end);
   } catch (thrown) {
     throw thrown instanceof CliError ? thrown : new CliError(`attach to ${id}: ${textOf(thrown)}`, "failure", thrown);
@@ -67,13 +73,12 @@ function openStreams(state: StateResponse, flags: AttachFlags): SessionStreams {
   };
 }
 
-/** Of a container that has ended: what its FIFOs still hold, and its status. */
-async function showRest(state: StateResponse): Promise<number> {
+/** Of a container that has ended: what its FIFOs still hold. */
+async function showRest(state: StateResponse): Promise<void> {
   if (state.stdout !== "") await drainFifo(pathOf(state.stdout), quietMs, (chunk) => process.stdout.write(chunk));
   if (state.stderr !== "" && !state.terminal) {
     await drainFifo(pathOf(state.stderr), quietMs, (chunk) => process.stderr.write(chunk));
   }
-  return state.exitStatus;
 }
 
 /** @throws CliError for output that does not go into a FIFO. */
@@ -81,41 +86,4 @@ function pathOf(uri: string): string {
   if (uri.startsWith("/")) return uri;
   if (uri.startsWith("fifo:///")) return uri.slice("fifo://".length);
   throw new CliError(`its output goes to ${uri}, to which nobody can attach`);
-}
-
-/**
- * Says in the state folder that we are attached: two readers of one FIFO would each get a part of the output.
- * @throws CliError while another one is attached.
- */
-function claim(folder: StateFolder): () => void {
-  const me = `${process.pid} ${startTimeOf(process.pid) ?? ""}\n`;
-  for (let attempt = 0; ; attempt++) {
-    try {
-      writeFileSync(folder.attached, me, { flag: "wx", mode: 0o600 });
-      break;
-    } catch (thrown) {
-      if (errnoOf(thrown) !== "EEXIST") throw thrown;
-      const pid = holderOf(folder.attached);
-      if (pid !== undefined || attempt >= 10) {
-        throw new CliError(`process ${pid} is attached to ${folder.id} already: its output can go to one place only`);
-      }
-      // Whoever wrote it is gone without having removed it (SIGKILL).
-      rmSync(folder.attached, { force: true });
-    }
-  }
-  const remove = (): void => {
-    forget();
-    rmSync(folder.attached, { force: true });
-  };
-  const forget = onExit(remove);
-  return remove;
-}
-
-function holderOf(path: string): number | undefined {
-  try {
-    const [pid, startTime] = readFileSync(path, "utf8").trim().split(" ");
-    return startTime !== undefined && startTimeOf(Number(pid)) === startTime ? Number(pid) : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -56,5 +56,6 @@ export function textOf(thrown: unknown): string {
 /** "ENOENT" and the like of a failed system call, or undefined. */
 export function errnoOf(thrown: unknown): string | undefined {
   if (typeof thrown !== "object" || thrown === null || !("code" in thrown)) return undefined;
-  return typeof thrown.code === "string" ? thrown.code : undefined;
+  // Node's own codes, of its misuse, are ERR_SOMETHING.
+  return typeof thrown.code === "string" && /^E[A-Z0-9]+$/.test(thrown.code) ? thrown.code : undefined;
 }

@@ -8,13 +8,18 @@ import { CliError } from "./cli-error.ts";
 import { type Container, addressOf, isMoorShim, wasMoorShim } from "./inventory.ts";
 import { isStill, programOf } from "./proc.ts";
 import { ShimClient, instantOf } from "./shim-client.ts";
-import type { RecordedExit } from "./state-folder.ts";
 
 /**
  * The shim's words for what it has; `orphaned`: the process lives and its shim does not; `unknown`: neither the shim
  * nor a record can tell.
  */
 export type ContainerStatus = "created" | "running" | "pausing" | "paused" | "stopped" | "orphaned" | "unknown";
+
+export interface RecordedExit {
+  readonly status: number;
+  /** RFC 3339, or "" when nobody knows. */
+  readonly exitedAt: string;
+}
 
 export interface Standing {
   readonly status: ContainerStatus;
@@ -95,12 +100,8 @@ function standingWithoutShim(container: Container): Standing {
   };
 }
 
-/** How it ended, by moor's own record or by the one that the shim writes before it announces an exit. */
+/** How it ended, by the record that the shim writes before it announces an exit. */
 export function recordedExit(container: Container): RecordedExit | undefined {
-  return container.folder?.readRecord()?.exit ?? shimsRecord(container);
-}
-
-function shimsRecord(container: Container): RecordedExit | undefined {
   try {
     const text = readFileSync(join(container.bundle, "exits.json"), "utf8");
     const { exits } = JSON.parse(text) as { exits?: Record<string, { status?: unknown; exitedAt?: unknown }> };

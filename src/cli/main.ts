@@ -2,7 +2,7 @@
 // The moor command: runs what the arguments name, and is the one place where a failure becomes a line on standard error
 // and an exit status. It ends by process.exit, since a standard input that never ends would hold the process.
 
-import { CliError, statusOfFailure } from "./cli-error.ts";
+import { CliError, errnoOf, statusOfFailure, textOf } from "./cli-error.ts";
 import { runProgram } from "./program.ts";
 
 async function main(): Promise<number> {
@@ -12,6 +12,11 @@ async function main(): Promise<number> {
       command = name;
     });
   } catch (thrown) {
+    if (!(thrown instanceof CliError) && errnoOf(thrown) !== undefined) {
+      // The system's own refusal, with the call and its path: a full disk, a missing right.
+      process.stderr.write(`moor: ${textOf(thrown)}\n`);
+      return statusOfFailure("failure", command);
+    }
     if (!(thrown instanceof CliError)) {
       process.stderr.write(`moor: a bug: ${thrown instanceof Error ? thrown.stack : String(thrown)}\n`);
       return statusOfFailure("failure", command);

@@ -72,7 +72,7 @@ function makeProgram(setStatus: (status: number) => void, onCommand: (name: stri
     .option("-t, --tty", "give it a terminal; by default as the bundle says, if we are on one")
     .option("--no-tty", "give it none, whatever the bundle says")
     .option("-d, --detach", "leave it running, and print its id")
-    .option("--rm", "remove everything when it has ended")
+    .option("--rm", "once left, have attach or wait remove it when they see its end")
     .option("--id <id>", "its name; made up by default")
     .option("--runtime-path <file>", "the OCI runtime; runc by default")
     .option("--detach-keys <keys>", "leave a terminal by these, ctrl-p,ctrl-q by default; empty: not at all")

@@ -22,7 +22,11 @@ export function makeRaw(): () => void {
     active = false;
     process.removeListener("SIGCONT", setRaw);
     forget();
-    stty([saved.trim()]);
+    try {
+      stty([saved.trim()]);
+    } catch {
+      // The terminal has hung up: there is nobody left to restore it for, and this may be the way out of a signal.
+    }
   };
   // A shell that stopped and continued us has set the terminal to its own liking meanwhile.
   const setRaw = (): void => void stty(["raw", "-echo"]);

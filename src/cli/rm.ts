@@ -5,41 +5,48 @@ import { CliError, exitCodes, textOf } from "./cli-error.ts";
 import type { Context } from "./context.ts";
 import { openShim, type Standing, standingOf } from "./inspect.ts";
 import { findContainer } from "./inventory.ts";
-import { isStill, programOf, startTimeOf } from "./proc.ts";
+import { startTimeOf } from "./proc.ts";
 import type { ShimClient } from "./shim-client.ts";
 import { findShim } from "./shim-program.ts";
 import { signalNumber } from "./signals.ts";
-import { cleanUp, deleteTask, shimCallFor } from "./take-down.ts";
+import type { StateFolder } from "./state-folder.ts";
+import { cleanUp, killShim, shimCallFor, takeDown } from "./take-down.ts";
 
-const goneMs = 5_000;
+const killedMs = 5_000;
 
 export async function rmCommand(context: Context, word: string, force: boolean): Promise<number> {
-  const { settings, log } = context;
+  const { settings } = context;
   const container = findContainer(word, settings);
   const { id, folder } = container;
   if (folder === undefined) throw new CliError(`${id} is containerd's: remove it with containerd's own client`);
   const standing = await standingOf(container, settings.timeoutMs);
-  const over = standing.status === "stopped" || standing.status === "created" || standing.status === "unknown";
-  if (!over && !force) throw new CliError(`${id} is ${standing.status}: end it with moor kill, or use rm -f`);
-
-  const record = folder.readRecord();
   const client = await openShim(container, settings.timeoutMs);
-  if (client !== undefined) {
-    try {
+  try {
+    if (!force) refuseUnlessOver(id, standing, client !== undefined);
+    const program = folder.readRecord()?.shim ?? findShim(settings.shim, context.env);
+    if (client !== undefined && standing.state !== undefined) {
       if (standing.status !== "stopped") await endTask(client, id, settings.timeoutMs);
-      await deleteTask(context, client, id);
-    } catch (thrown) {
-      client.close();
-      // A shim without such a task has had its Create fail: there is nothing to delete.
-      if (!force && standing.state !== undefined)
-        throw new CliError(`remove ${id}: ${textOf(thrown)}`, "failure", thrown);
-      log.debug("delete the task", { error: textOf(thrown) });
-      await endShim(standing, record?.shimPid, record?.shim);
+      await takeDown(context, client, folder, program);
+      return exitCodes.ok;
     }
+    if (client !== undefined) await sendHome(context, client, folder, program);
+    await cleanUp(context, shimCallFor(context, folder, program));
+    folder.remove();
+    return exitCodes.ok;
+  } catch (thrown) {
+    throw thrown instanceof CliError ? thrown : new CliError(`remove ${id}: ${textOf(thrown)}`, "failure", thrown);
+  } finally {
+    client?.close();
   }
-  await cleanUp(context, shimCallFor(context, folder, record?.shim ?? findShim(settings.shim, context.env)));
-  folder.remove();
-  return exitCodes.ok;
+}
+
+/** @throws CliError for a container that runs, or may. */
+function refuseUnlessOver(id: string, { status, state }: Standing, hasShim: boolean): void {
+  if (status === "stopped" || status === "created") return;
+  if (hasShim && state === undefined) {
+    throw new CliError(`the shim of ${id} does not answer, so that it may still run: rm -f removes it all the same`);
+  }
+  if (status !== "unknown") throw new CliError(`${id} is ${status}: end it with moor kill, or use rm -f`);
 }
 
 async function endTask(client: ShimClient, id: string, timeoutMs: number): Promise<void> {
@@ -57,17 +64,21 @@ async function endTask(client: ShimClient, id: string, timeoutMs: number): Promi
   }
 }
 
-/** Ends a shim that does not do as it is told, so that `delete` finds the field clear. Only if it is one for sure. */
-async function endShim(
-  standing: Standing,
-  recordedPid: number | undefined,
-  program: string | undefined,
-): Promise<void> {
-  const pid = standing.shimPid ?? recordedPid;
-  if (pid === undefined || program === undefined) return;
-  const startTime = startTimeOf(pid);
-  if (startTime === undefined || programOf(pid).split("/").at(-1) !== program.split("/").at(-1)) return;
-  process.kill(pid, "SIGKILL");
-  const end = performance.now() + goneMs;
-  while (isStill(pid, startTime) && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 10));
+/**
+ * Rids us of a shim that does not know the container, or does not answer. The first kind leaves when asked, unless it
+ * has others; the second is killed.
+ */
+async function sendHome(context: Context, client: ShimClient, folder: StateFolder, program: string): Promise<void> {
+  try {
+    await client.shutdown(folder.id);
+  } catch (thrown) {
+    context.log.debug("shut the shim down", { error: textOf(thrown) });
+    const pid = folder.readRecord()?.shimPid;
+    if (pid === undefined) return;
+    killShim(pid, program);
+    const end = performance.now() + killedMs;
+    while (startTimeOf(pid) !== undefined && performance.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
 }

@@ -4,9 +4,11 @@
 
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import type { Socket } from "node:net";
 import { join, resolve } from "node:path";
 import type { Any } from "../api/google/protobuf/any.ts";
 import { Options } from "../api/runc-options.ts";
+import { claimAttachment } from "./attachment.ts";
 import { CliError, errnoOf, exitCodes, statusOfStartFailure, textOf } from "./cli-error.ts";
 import type { Context } from "./context.ts";
 import { parseDetachKeys } from "./detach-keys.ts";
@@ -22,7 +24,7 @@ import { findShim, passedSockets, type ShimCall, startShim } from "./shim-progra
 import { signalNumber } from "./signals.ts";
 import { StartGuard } from "./start-guard.ts";
 import { type RunRecord, StateFolder } from "./state-folder.ts";
-import { cleanUp, deleteTask, shimCallFor } from "./take-down.ts";
+import { cleanUp, killShim, shimCallFor, takeDown } from "./take-down.ts";
 
 export interface RunFlags {
   /** True: -t; false: --no-tty; undefined: as the bundle says and our own terminal allows. */
@@ -48,9 +50,6 @@ export async function runCommand(
   flags: RunFlags,
 ): Promise<number> {
   const { settings, log } = context;
-  if (flags.detach && flags.rm) {
-    throw new CliError("--rm needs someone who waits for the end: it cannot go with -d", "usage");
-  }
   const detachKeys = parseDetachKeys(flags.detachKeys ?? settings.detachKeys);
   const bundle = resolve(bundleDir);
   const spec = readSpec(bundle);
@@ -65,7 +64,8 @@ export async function runCommand(
   folder.create(runSpecText(spec, bundle, { args, terminal }));
   const call = shimCallFor(context, folder, shim);
   const guard = new StartGuard(() => undoNow(call, folder));
-  const record: RunRecord = { version: 1, id, namespace, bundle, terminal, createdAt: new Date().toISOString(), shim };
+  const createdAt = new Date().toISOString();
+  const record: RunRecord = { version: 1, id, namespace, bundle, terminal, createdAt, shim, rm: flags.rm };
   let prepared: Prepared;
   try {
     folder.writeRecord(record);
@@ -83,13 +83,24 @@ export async function runCommand(
     process.stdout.write(`${id}\n`);
     return exitCodes.ok;
   }
-  const options = { id, terminal, detachKeys, passInputEnd: true, passSignals: true };
-  const session = new Session(prepared.client, prepared.streams, options, log);
-  const end = await session.run().catch((thrown: unknown) => {
-    prepared.client.close();
-    throw new CliError(`the shim of ${id} is lost (${textOf(thrown)}): moor ps shows what is left`, "failure", thrown);
-  });
-  return finish(context, prepared.client, folder, call, flags, end);
+  const { client, streams } = prepared;
+  const release = claimAttachment(folder);
+  try {
+    const options = { id, terminal, detachKeys, passInputEnd: true, passSignals: true };
+    const end = await new Session(client, streams, options, log).run().catch((thrown: unknown) => {
+      throw new CliError(
+        `the shim of ${id} is lost (${textOf(thrown)}): moor ps shows what is left`,
+        "failure",
+        thrown,
+      );
+    });
+    if (end.kind === "detached" || end.kind === "given-up") tellLeft(end, id, flags.rm);
+    else await endRun(context, client, folder, shim, end);
+    return statusOfSession(end);
+  } finally {
+    release();
+    client.close();
+  }
 }
 
 /** Starts the shim, creates the task and starts it; on the way back from a failure the shim is sent home. */
@@ -106,15 +117,13 @@ async function prepare(
   const address = await startShim(call, passedSockets(env, process.pid));
   log.info("the shim listens", { address });
   const client = await ShimClient.connect(address, settings.timeoutMs);
-  // Open before Create, so that not even the first byte finds nobody. Without -d the input is ours from the start;
-  // with it nobody writes yet, and the shim keeps the FIFO open by itself.
-  const streams: SessionStreams = {
-    stdin: flags.detach ? undefined : openWriter(folder.stdin, "before-reader"),
-    stdout: openReader(folder.stdout),
-    stderr: record.terminal ? undefined : openReader(folder.stderr),
-  };
+  let streams: SessionStreams = { stdin: undefined, stdout: undefined, stderr: undefined };
   let created = false;
   try {
+    const shimPid = await client.shimPid(id);
+    folder.writeRecord({ ...record, shimPid });
+    // With -d nobody reads or writes yet: the shim keeps the FIFOs open by itself.
+    if (!flags.detach) streams = openStreams(folder, record.terminal);
     guard.check();
     const pid = await client.create({
       id,
@@ -127,19 +136,25 @@ async function prepare(
     });
     created = true;
     const pidStartTime = startTimeOf(pid);
-    const shimPid = await client.shimPid(id);
     folder.writeRecord({ ...record, pid, shimPid, ...(pidStartTime === undefined ? {} : { pidStartTime }) });
     const size = record.terminal ? windowSize() : undefined;
     if (size !== undefined) await client.resize(id, size.columns, size.rows);
     guard.check();
     await client.start(id);
   } catch (thrown) {
-    for (const stream of [streams.stdin, streams.stdout, streams.stderr]) stream?.destroy();
+    for (const stream of Object.values(streams) as (Socket | undefined)[]) stream?.destroy();
     await sendHome(context, client, id, created);
     throw startFailure(thrown);
   }
-  if (flags.detach) for (const stream of [streams.stdout, streams.stderr]) stream?.destroy();
   return { client, streams };
+}
+
+function openStreams(folder: StateFolder, terminal: boolean): SessionStreams {
+  return {
+    stdin: openWriter(folder.stdin, "before-reader"),
+    stdout: openReader(folder.stdout),
+    stderr: terminal ? undefined : openReader(folder.stderr),
+  };
 }
 
 /** Ends what a failed run has begun. Its own failures are of no interest beside the first one. */
@@ -153,39 +168,29 @@ async function sendHome(context: Context, client: ShimClient, id: string, create
   client.close();
 }
 
-/** After the session: what the person is told, what is kept, and the status. */
-async function finish(
+function tellLeft(end: SessionEnd, id: string, rm: boolean): void {
+  const why = end.kind === "detached" ? "read escape sequence" : "gave up waiting";
+  const rest = rm ? "moor attach or moor wait removes it once it has ended" : "moor rm removes it once it has ended";
+  process.stderr.write(`${why}: ${id} goes on running; moor attach ${id} comes back to it, ${rest}\n`);
+}
+
+/** The container has ended, or shall end: nothing of the run remains. */
+async function endRun(
   context: Context,
   client: ShimClient,
   folder: StateFolder,
-  call: ShimCall,
-  flags: RunFlags,
+  shim: string,
   end: SessionEnd,
-): Promise<number> {
-  const { id } = folder;
-  if (end.kind === "detached" || end.kind === "given-up") {
-    client.close();
-    const why = end.kind === "detached" ? "read escape sequence" : "gave up waiting";
-    const rest = flags.rm ? "it is not removed by itself any more" : `moor attach ${id} comes back to it`;
-    process.stderr.write(`${why}: ${id} goes on running, ${rest}\n`);
-    return statusOfSession(end);
-  }
+): Promise<void> {
   if (end.kind === "reader-gone") {
     // As with any program whose output goes into a pipe that nobody reads: it ends.
-    await client.kill(id, signalNumber("SIGKILL"), true).catch(() => undefined);
-    await client.wait(id);
+    await client.kill(folder.id, signalNumber("SIGKILL"), true).catch(() => undefined);
+    await client.wait(folder.id);
   }
-  const exit = await deleteTask(context, client, id);
-  await cleanUp(context, call);
-  if (flags.rm) {
-    folder.remove();
-  } else {
-    folder.removeFifos();
-    const record = folder.readRecord();
-    if (record !== undefined)
-      folder.writeRecord({ ...record, exit: { status: exit.exitStatus, exitedAt: exit.exitedAt } });
-  }
-  return statusOfSession(end);
+  await takeDown(context, client, folder, shim).catch((thrown: unknown) => {
+    // The container's status is what was asked for; moor rm -f has perhaps been quicker.
+    context.log.warn(`remove ${folder.id}: ${textOf(thrown)}`);
+  });
 }
 
 function readSpec(bundle: string): RunSpec {
@@ -237,6 +242,8 @@ function startFailure(thrown: unknown): CliError {
 
 /** The last resort when the command ends unforeseen: no waiting any more, only one call of the shim's binary. */
 function undoNow(call: ShimCall, folder: StateFolder): void {
+  const shimPid = folder.readRecord()?.shimPid;
+  if (shimPid !== undefined) killShim(shimPid, call.program);
   const identity = ["-namespace", call.namespace, "-address", call.address, "-publish-binary", "", "-id", call.id];
   spawnSync(call.program, [...identity, "-bundle", call.bundle, "delete"], {
     cwd: call.bundle,

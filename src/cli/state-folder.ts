@@ -22,14 +22,8 @@ export interface RunRecord {
   readonly pid?: number;
   readonly pidStartTime?: string;
   readonly shimPid?: number;
-  /** How it ended, once moor has taken the container down and kept only the record. */
-  readonly exit?: RecordedExit;
-}
-
-export interface RecordedExit {
-  readonly status: number;
-  /** RFC 3339, or "" when nobody knows. */
-  readonly exitedAt: string;
+  /** Run with --rm: whoever sees its end removes it. */
+  readonly rm?: boolean;
 }
 
 const recordFile = "moor.json";
@@ -107,11 +101,6 @@ export class StateFolder {
       // A run that was cut short before it wrote one.
       return undefined;
     }
-  }
-
-  /** Removes the FIFOs, of no use once nobody writes to them. */
-  removeFifos(): void {
-    for (const path of [this.stdin, this.stdout, this.stderr, join(this.dir, "log")]) rmSync(path, { force: true });
   }
 
   /** Removes the folder, and the folders above it that are now empty. */

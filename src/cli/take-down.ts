@@ -1,8 +1,9 @@
 // The end of a container that runs without a daemon, in the order in which a daemon does it: the task deleted, the shim
-// sent home, its `delete` action to clean up, and at last (or not) the state folder.
+// sent home, its `delete` action to clean up, and last of all the state folder.
 
-import type { Context } from "./context.ts";
 import { textOf } from "./cli-error.ts";
+import type { Context } from "./context.ts";
+import { programOf, startTimeOf } from "./proc.ts";
 import type { ExitInfo, ShimClient } from "./shim-client.ts";
 import { deleteByShim, type ShimCall } from "./shim-program.ts";
 import type { StateFolder } from "./state-folder.ts";
@@ -14,8 +15,35 @@ export function shimCallFor(context: Context, folder: StateFolder, program: stri
   return { program, namespace, id, bundle: dir, address: root, debug: logLevel === "debug", timeoutMs };
 }
 
+/** Takes down a container that has ended, and everything of it. The client is closed. @throws what the shim answers. */
+export async function takeDown(
+  context: Context,
+  client: ShimClient,
+  folder: StateFolder,
+  program: string,
+): Promise<ExitInfo> {
+  const exit = await deleteTask(context, client, folder.id);
+  await cleanUp(context, shimCallFor(context, folder, program));
+  folder.remove();
+  return exit;
+}
+
+/**
+ * Takes down a container that was started with --rm, for a command that has seen its end. The client is closed. What
+ * fails is logged only: another command may be doing the same.
+ */
+export async function takeDownIfAsked(context: Context, client: ShimClient, folder: StateFolder): Promise<void> {
+  const record = folder.readRecord();
+  if (record?.rm !== true) return;
+  try {
+    await takeDown(context, client, folder, record.shim);
+  } catch (thrown) {
+    context.log.info(`remove ${folder.id}`, { error: textOf(thrown) });
+  }
+}
+
 /** Deletes an ended task and sends its shim home; how it ended. The client is closed. @throws what the shim answers. */
-export async function deleteTask(context: Context, client: ShimClient, id: string): Promise<ExitInfo> {
+async function deleteTask(context: Context, client: ShimClient, id: string): Promise<ExitInfo> {
   try {
     const exit = await client.delete(id);
     await client.shutdown(id).catch((thrown: unknown) => {
@@ -35,4 +63,14 @@ export async function cleanUp(context: Context, call: ShimCall): Promise<void> {
   } catch (thrown) {
     context.log.warn(`clean up after ${call.id}: ${textOf(thrown)}`);
   }
+}
+
+/** Ends a shim that does not do as it is told, so that `delete` finds the field clear. Only if it is one for sure. */
+export function killShim(pid: number, program: string): void {
+  if (startTimeOf(pid) === undefined || baseName(programOf(pid)) !== baseName(program)) return;
+  process.kill(pid, "SIGKILL");
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
 }

@@ -1,10 +1,11 @@
 // `moor wait ID`: the container's exit status, printed and returned; also when it had ended before, and when its shim is
 // gone but has left its record.
 
-import { CliError, exitCodes, textOf } from "./cli-error.ts";
+import { CliError, textOf } from "./cli-error.ts";
 import type { Context } from "./context.ts";
 import { openShim, recordedExit, standingOf } from "./inspect.ts";
 import { findContainer } from "./inventory.ts";
+import { takeDownIfAsked } from "./take-down.ts";
 
 export async function waitCommand(context: Context, word: string): Promise<number> {
   const { settings } = context;
@@ -12,7 +13,9 @@ export async function waitCommand(context: Context, word: string): Promise<numbe
   const client = await openShim(container, settings.timeoutMs);
   if (client !== undefined) {
     try {
-      return print((await client.wait(container.id)).exitStatus);
+      const exit = await client.wait(container.id);
+      if (container.folder !== undefined) await takeDownIfAsked(context, client, container.folder);
+      return print(exit.exitStatus);
     } catch (thrown) {
       // The shim died, or has deleted the container: the record knows, or nobody.
       context.log.debug("wait at the shim", { error: textOf(thrown) });
@@ -29,5 +32,5 @@ export async function waitCommand(context: Context, word: string): Promise<numbe
 
 function print(status: number): number {
   process.stdout.write(`${status}\n`);
-  return status === 0 ? exitCodes.ok : status;
+  return status;
 }
