@@ -43,7 +43,7 @@ test("terminal: Ctrl-C is the process's", async () => {
   const args = scene.ctr.runArgs(["-t", "--rm"], id, [
     "/bin/sh",
     "-c",
-    "trap 'echo caught; exit 4' INT; echo up; sleep 1000",
+    "trap 'echo caught; exit 4' INT; echo up; while :; do sleep 0.05; done",
   ]);
   const terminal = new Terminal(scene.ctr.argv(...args));
   await terminal.untilShown(/up/);
