@@ -23,9 +23,8 @@ check: types lint native unit ## types, lint, format, layers, unit tests, C code
 test: deps-test build $(if $(T),,native) ## all tests, end to end included, as root; T=NAME: files that hold NAME
 	scripts/run-tests all $(T)
 
-demo: build ## a container run, left, met again and ended, as a story; DAEMON=containerd tells it with a daemon
-	scripts/deps run $(DAEMON)
-	scripts/demo $(DAEMON)
+demo: ## a container run, left, met again and ended, as a story; DAEMON=containerd tells it with a daemon
+	+@scripts/demo $(DAEMON)
 
 bench: build deps-test ## start-up, memory and speed beside the stock shim; QUICK=1 for a short run
 	bench/run $(if $(QUICK),--quick)

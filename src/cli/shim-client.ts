@@ -54,6 +54,11 @@ export class ShimClient {
     this.#connection.close();
   }
 
+  /** Resolves when the connection is gone: closed by us, or with the shim. */
+  get closed(): Promise<void> {
+    return this.#connection.closed;
+  }
+
   async create(request: CreateRequest): Promise<number> {
     const message = { ...request, rootfs: [], checkpoint: "", parentCheckpoint: "" };
     const answer = await this.#call(

@@ -2,9 +2,8 @@
 // address read from the output; `delete` when everything else is over.
 
 import { spawn } from "node:child_process";
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants, existsSync, realpathSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { DeleteResponse } from "../api/task.ts";
 import { CliError, errnoOf, textOf } from "./cli-error.ts";
 
@@ -45,8 +44,9 @@ export function findShim(named: string | undefined, env: NodeJS.ProcessEnv): str
     if (found !== undefined && isProgram(found)) return found;
     throw new CliError(`the shim ${named} is no program that can be run`);
   }
-  const here = dirname(fileURLToPath(import.meta.url));
-  const near = [here, join(here, ".."), join(here, "../bin"), join(here, "../../bin")];
+  // Of the command that was called, past links: build/cli, or lib/moor of an installation.
+  const here = dirname(realpathSync(process.argv[1] ?? process.execPath));
+  const near = [here, join(here, ".."), join(here, "../../bin")];
   const places = [...near, ...search].map((dir) => join(dir, shimName));
   const found = places.find(isProgram);
   if (found !== undefined) return found;

@@ -8,6 +8,9 @@ import type { ExitInfo, ShimClient } from "./shim-client.ts";
 import { deleteByShim, type ShimCall } from "./shim-program.ts";
 import type { StateFolder } from "./state-folder.ts";
 
+/** How long the end of a shim is waited for that may have reasons to stay. */
+const leaveMs = 500;
+
 /** How the shim of a state folder is called; the folder's root stands where a daemon's address would. */
 export function shimCallFor(context: Context, folder: StateFolder, program: string): ShimCall {
   const { root, timeoutMs, logLevel } = context.settings;
@@ -46,10 +49,13 @@ export async function takeDownIfAsked(context: Context, client: ShimClient, fold
 async function deleteTask(context: Context, client: ShimClient, id: string): Promise<ExitInfo> {
   try {
     const exit = await client.delete(id);
+    const left = client.closed;
     await client.shutdown(id).catch((thrown: unknown) => {
       // A shim that leaves before it has answered has done as it was told.
       context.log.debug("shut the shim down", { error: textOf(thrown) });
     });
+    // One that has other containers of a group stays.
+    await Promise.race([left, new Promise((resolve) => setTimeout(resolve, leaveMs).unref())]);
     return exit;
   } finally {
     client.close();
