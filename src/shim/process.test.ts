@@ -103,6 +103,26 @@ test("happened: an exit during a start is for later, and the process goes on sta
   assert.deepEqual(init.happened("exited"), { kind: "to", state: "exiting" });
 });
 
+test("wait: who gives up is forgotten, the others are told, and no listener stays", async () => {
+  const process = running();
+  const listeners = new Set<() => void>();
+  const given = {
+    onCancel: (fn: () => void) => {
+      listeners.add(fn);
+      return () => void listeners.delete(fn);
+    },
+  };
+  const left = process.wait(given);
+  for (const cancel of listeners) cancel();
+  listeners.clear();
+  await assert.rejects(left, (thrown) => thrown instanceof MoorError && thrown.code === "canceled");
+  const stays = process.wait(given);
+  exited(process);
+  process.announce();
+  assert.equal((await stays).status, 3);
+  assert.equal(listeners.size, 0);
+});
+
 test("settled: at once when nothing is under way, else when the exit is announced or the start has failed", async () => {
   assert.equal(await isSettled(made("exec").settled()), true);
   const exec = made("exec");

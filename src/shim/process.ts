@@ -48,6 +48,12 @@ export interface Outcome {
   readonly atNs: bigint | undefined;
 }
 
+/** Somebody who may stop waiting, as a client whose connection ends. */
+export interface GivesUp {
+  /** @returns what takes fn away again. */
+  onCancel(fn: () => void): () => void;
+}
+
 export class Process {
   readonly data: ProcessData;
   stdio: Stdio | undefined;
@@ -117,11 +123,24 @@ export class Process {
     this.#tell(failedStart);
   }
 
-  /** Resolves when the exit has been announced, or at once when that is past. */
-  wait(): Promise<Outcome> {
+  /**
+   * Resolves when the exit has been announced, or at once when that is past.
+   * @param given who waits may give up: then nothing of it is kept, and the promise rejects with canceled.
+   */
+  wait(given?: GivesUp): Promise<Outcome> {
     const known = this.outcome;
     if (known !== undefined) return Promise.resolve(known);
-    return new Promise((resolve) => this.#waiters.push(resolve));
+    return new Promise((resolve, reject) => {
+      const tell = (outcome: Outcome): void => {
+        forget?.();
+        resolve(outcome);
+      };
+      this.#waiters.push(tell);
+      const forget = given?.onCancel(() => {
+        this.#waiters = this.#waiters.filter((each) => each !== tell);
+        reject(new MoorError("canceled", `wait for ${this.name}: nobody waits any more`));
+      });
+    });
   }
 
   /** The announced exit, or the failed start; undefined while neither is there. */

@@ -118,8 +118,8 @@ export class TaskService {
         return nothing();
       }),
       Update: unary(protoCodec(api.UpdateTaskRequest), empty, (request) => this.#update(request).then(nothing)),
-      Wait: unary(protoCodec(api.WaitRequest), protoCodec(api.WaitResponse), async ({ id, execId }) =>
-        exitFields(await this.#find(id).process(execId).wait()),
+      Wait: unary(protoCodec(api.WaitRequest), protoCodec(api.WaitResponse), async ({ id, execId }, { cancellation }) =>
+        exitFields(await this.#find(id).process(execId).wait(cancellation)),
       ),
       Stats: unary(protoCodec(api.StatsRequest), protoCodec(api.StatsResponse), ({ id }) => ({
         stats: this.#find(id).stats(),
