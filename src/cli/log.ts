@@ -15,7 +15,8 @@ export interface CliLog {
 export async function openLog(settings: Pick<Settings, "logLevel" | "logFormat">): Promise<CliLog> {
   const { logLevel, logFormat } = settings;
   if (logFormat === "text" && (logLevel === "warn" || logLevel === "error")) return plainLog(logLevel === "warn");
-  const { createLogger, format, transports } = await import("winston");
+  // By its default: bundled, this CommonJS package has no other export.
+  const { createLogger, format, transports } = (await import("winston")).default;
   const text = format.printf(({ timestamp, level, message, ...fields }) => {
     const pairs = Object.entries(fields).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`);
     return `${String(timestamp)} ${level} ${String(message)}${pairs.join("")}`;

@@ -2,6 +2,7 @@
 // and the end. It opens and closes what it is given; the shim and the container live on whatever becomes of it.
 
 import type { Socket } from "node:net";
+import { finished } from "node:stream";
 import { exitCodes, textOf } from "./cli-error.ts";
 import { DetachRecogniser } from "./detach-keys.ts";
 import { writeTo } from "./fifo.ts";
@@ -142,11 +143,11 @@ export class Session {
         from.pause();
         to.once("drain", () => from.resume());
       });
-      from.on("error", (fault) => {
-        this.#log.debug("read the container's output", { error: fault.message });
+      // Not by its events: a process that wrote nothing may have ended before there was anyone to listen.
+      finished(from, { writable: false }, (fault) => {
+        if (fault) this.#log.debug("read the container's output", { error: fault.message });
         resolve();
       });
-      from.on("close", () => resolve());
     });
   }
 
