@@ -9,6 +9,7 @@ import type { Mount } from "../api/types.ts";
 import { unmountAll } from "../mount/unmount.ts";
 import type { Spec } from "../oci/bundle.ts";
 import { sharesPidNamespace } from "../oci/bundle.ts";
+import type { CallGate } from "../oci/call-gate.ts";
 import type { RuntimeOptions } from "../oci/options.ts";
 import type { Runtime } from "../oci/runtime.ts";
 import { withDeadline } from "../reaper/deadline.ts";
@@ -20,6 +21,7 @@ import type { ShimContext } from "./context.ts";
 import { Exec, type ExecRequest, makeExec, startExec } from "./execs.ts";
 import { ExitRecords } from "./exit-records.ts";
 import { announceExecExit, announceInitExit, type ExitContext } from "./exits.ts";
+import { shown } from "./identifier.ts";
 import type { Outcome, Process } from "./process.ts";
 import { listProcesses, type ProcessInfo } from "./process-list.ts";
 import { alreadyFinished } from "./state-table.ts";
@@ -37,6 +39,8 @@ export interface ContainerSetup {
   readonly init: Process;
   /** Restores a container in the place of starting one; absent otherwise. */
   readonly restore: ((onExit: (exit: Exit) => void) => Promise<void>) | undefined;
+  /** Of the whole shim: who starts a process takes a turn. */
+  readonly gate: CallGate;
 }
 
 const longestSignal = 64;
@@ -80,7 +84,7 @@ export class Container {
     if (execId === "") return this.init;
     const exec = this.execs.get(execId);
     if (exec === undefined) {
-      throw new MoorError("not_found", `container ${this.id} has no exec ${execId}`);
+      throw new MoorError("not_found", `container ${this.id} has no exec ${shown(execId)}`);
     }
     return exec;
   }
@@ -116,7 +120,8 @@ export class Container {
     if (process instanceof Exec) {
       this.init.check("startExec");
       process.ask("start");
-      await this.#starting(process, () => startExec(this.#place(), process, (exit) => this.#ended(process, exit)));
+      const whenEnded = (exit: Exit): void => this.#ended(process, exit);
+      await this.#starting(process, () => this.setup.gate.run(() => startExec(this.#place(), process, whenEnded)));
     } else {
       process.ask("start");
       const { runtime, restore } = this.setup;
@@ -287,7 +292,7 @@ export class Container {
   /** In character cells. @throws MoorError. */
   resize(execId: string, columns: number, rows: number): void {
     const process = this.process(execId);
-    process.ask("resize");
+    process.checkResize(columns, rows);
     if (process.stdio !== undefined) process.stdio.resize(columns, rows);
     else if (process instanceof Exec) process.wantedSize = { columns, rows };
   }
@@ -304,7 +309,7 @@ export class Container {
   }
 
   /** @throws MoorError failed_precondition when there is no cgroup yet. */
-  stats(): { typeUrl: string; value: Uint8Array } {
+  async stats(): Promise<{ typeUrl: string; value: Uint8Array }> {
     if (this.#cgroup === undefined) {
       throw new MoorError("failed_precondition", `stats of container ${this.id}: it has no cgroup yet`);
     }

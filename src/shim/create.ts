@@ -6,6 +6,7 @@ import { openStdio, type Stdio } from "../io/stdio.ts";
 import { mountAll } from "../mount/mount.ts";
 import { unmountAll } from "../mount/unmount.ts";
 import { readSpec, rootfsOf } from "../oci/bundle.ts";
+import type { CallGate } from "../oci/call-gate.ts";
 import { decodeOptions, type RuntimeOptions } from "../oci/options.ts";
 import { writeOptions } from "../oci/options-file.ts";
 import { Runtime, runtimeConfig } from "../oci/runtime.ts";
@@ -28,12 +29,14 @@ const firstExtraFd = 3;
 /**
  * Makes the container; the id has been checked.
  * @param listenFds sockets for this container; they stay the caller's.
+ * @param gate of the whole shim.
  * @throws MoorError; nothing is left behind then.
  */
 export async function createContainer(
   context: ShimContext,
   request: CreateTaskRequest,
   listenFds: readonly Fd[],
+  gate: CallGate,
 ): Promise<Container> {
   const { sys, log, reaper, namespace, environ, debug } = context;
   const { id, bundle, rootfs, stdin, stdout, stderr, terminal } = request;
@@ -58,10 +61,22 @@ export async function createContainer(
     const restore =
       request.checkpoint === ""
         ? undefined
-        : (onExit: (exit: Exit) => void) => restoreInit(context, { request, options, runtime, init }, onExit);
-    const container = new Container(context, { id, bundle, mountedRootfs, spec, options, runtime, init, restore });
+        : (onExit: (exit: Exit) => void) =>
+            gate.run(() => restoreInit(context, { request, options, runtime, init }, onExit));
+    const container = new Container(context, {
+      id,
+      bundle,
+      mountedRootfs,
+      spec,
+      options,
+      runtime,
+      init,
+      restore,
+      gate,
+    });
     if (restore === undefined) {
-      await createInit(context, { request, options, runtime, init }, listenFds, (exit) => container.initExited(exit));
+      const whenEnded = (exit: Exit): void => container.initExited(exit);
+      await gate.run(() => createInit(context, { request, options, runtime, init }, listenFds, whenEnded));
       container.adopt();
     }
     container.created(rootfs, request.checkpoint);
@@ -110,7 +125,7 @@ async function createInit(
   } catch (thrown) {
     init.owned?.signal(SIGKILL);
     // What the runtime refused it has taken back itself (or it is another's, of the same id). All else is half made.
-    if (!(thrown instanceof RuntimeError)) await forget(context, runtime, id);
+    if (!(thrown instanceof RuntimeError) || thrown.killed) await forget(context, runtime, id);
     throw thrown;
   } finally {
     announcement.end();
@@ -153,7 +168,7 @@ async function restoreInit(
     init.owned?.signal(SIGKILL);
     init.owned = undefined;
     init.data.pid = 0 as Pid;
-    if (!(thrown instanceof RuntimeError)) await forget(context, runtime, id);
+    if (!(thrown instanceof RuntimeError) || thrown.killed) await forget(context, runtime, id);
     throw thrown;
   } finally {
     announcement.end();

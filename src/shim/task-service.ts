@@ -6,13 +6,14 @@ import { Empty } from "../api/google/protobuf/empty.ts";
 import { Status } from "../api/process.ts";
 import { ProcessDetails } from "../api/runc-options.ts";
 import * as api from "../api/task.ts";
+import { CallGate } from "../oci/call-gate.ts";
 import { decodeCheckpointOptions } from "../oci/options.ts";
 import { MoorError } from "../sys/error.ts";
 import type { Container } from "./container.ts";
 import type { ShimContext } from "./context.ts";
 import { createContainer } from "./create.ts";
 import { dumpContainer } from "./dump.ts";
-import { checkIdentifier } from "./identifier.ts";
+import { checkIdentifier, shown } from "./identifier.ts";
 import type { Outcome, Process } from "./process.ts";
 import type { ProcessState } from "./state-table.ts";
 import { noTime, wireTime } from "./time.ts";
@@ -41,12 +42,14 @@ export class TaskService {
   readonly #creating = new Set<string>();
   /** Output of deleted processes that has not reached its reader yet. */
   readonly #leaving = new Set<Promise<void>>();
+  readonly #gate: CallGate;
   #listenFdsAreFree = true;
   /** Called after each change of the numbers below. */
   onChange: (() => void) | undefined;
 
   constructor(context: ShimContext) {
     this.#context = context;
+    this.#gate = new CallGate(context.sys);
   }
 
   /** Containers that are created, or being created, and not deleted. */
@@ -121,8 +124,8 @@ export class TaskService {
       Wait: unary(protoCodec(api.WaitRequest), protoCodec(api.WaitResponse), async ({ id, execId }, { cancellation }) =>
         exitFields(await this.#find(id).process(execId).wait(cancellation)),
       ),
-      Stats: unary(protoCodec(api.StatsRequest), protoCodec(api.StatsResponse), ({ id }) => ({
-        stats: this.#find(id).stats(),
+      Stats: unary(protoCodec(api.StatsRequest), protoCodec(api.StatsResponse), async ({ id }) => ({
+        stats: await this.#find(id).stats(),
       })),
       Connect: unary(protoCodec(api.ConnectRequest), protoCodec(api.ConnectResponse), ({ id }) => ({
         shimPid: this.#context.sys.getpid(),
@@ -139,7 +142,7 @@ export class TaskService {
 
   #find(id: string): Container {
     const container = this.#containers.get(id);
-    if (container === undefined) throw new MoorError("not_found", `there is no container ${id} in this shim`);
+    if (container === undefined) throw new MoorError("not_found", `there is no container ${shown(id)} in this shim`);
     return container;
   }
 
@@ -153,7 +156,7 @@ export class TaskService {
     const listenFds = this.#listenFdsAreFree ? this.#context.listenFds : [];
     this.#listenFdsAreFree = false;
     try {
-      const container = await createContainer(this.#context, request, listenFds);
+      const container = await createContainer(this.#context, request, listenFds, this.#gate);
       container.onEnded = () => this.onChange?.();
       this.#containers.set(id, container);
       return { pid: container.init.data.pid };
