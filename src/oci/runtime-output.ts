@@ -29,7 +29,7 @@ export class OutputTap {
 
   /**
    * Keeps the first keepBytes and the last keepBytes.
-   * @throws MoorError when no pipe can be made.
+   * @throws MoorError when no pipe can be made or watched; none is left then.
    */
   constructor(sys: Sys, keepBytes: number) {
     this.#sys = sys;
@@ -37,12 +37,18 @@ export class OutputTap {
     const [readFd, writeFd] = must(sys.pipe(0), "make a pipe for the runtime's output");
     this.#readFd = readFd;
     this.writeFd = writeFd;
-    // Only our end: a runtime that is no Go program would take EAGAIN on its standard error for a failure.
-    must(sys.setNonblock(readFd, true), "set the runtime's output non-blocking");
-    must(
-      sys.pollStart(readFd, POLLIN, () => this.#take(readsPerTurn)),
-      "watch the runtime's output",
-    );
+    try {
+      // Only our end: a runtime that is no Go program would take EAGAIN on its standard error for a failure.
+      must(sys.setNonblock(readFd, true), "set the runtime's output non-blocking");
+      must(
+        sys.pollStart(readFd, POLLIN, () => this.#take(readsPerTurn)),
+        "watch the runtime's output",
+      );
+    } catch (thrown) {
+      sys.close(readFd);
+      sys.close(writeFd);
+      throw thrown;
+    }
     this.#polling = true;
   }
 
