@@ -155,6 +155,19 @@ static int attach(int file, bool read_only, uint32_t flags, char *path, size_t s
     return result;
 }
 
+// Opened without waiting for a FIFO's other end (the path may be anything; a FIFO is refused by the ioctl), then as if it
+// had been opened plainly.
+static int open_backing(const char *path, bool read_only)
+{
+    int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fcntl(fd, F_SETFL, 0) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
 static JSValue js_loop_attach(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int argc MOOR_UNUSED,
                               JSValueConst *argv)
 {
@@ -164,7 +177,7 @@ static JSValue js_loop_attach(JSContext *ctx, JSValueConst this_val MOOR_UNUSED,
     if (moor_arg_string(ctx, argv[0], "file", &file.text) || moor_arg_bool(ctx, argv[1], "readOnly", &read_only) ||
         moor_arg_bool(ctx, argv[2], "directIo", &direct_io))
         return JS_EXCEPTION;
-    int backing = open(file.text, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
+    int backing = open_backing(file.text, read_only);
     if (backing < 0)
         return JS_NewInt32(ctx, -errno);
     uint32_t flags = LO_FLAGS_AUTOCLEAR | (read_only ? LO_FLAGS_READ_ONLY : 0) | (direct_io ? LO_FLAGS_DIRECT_IO : 0);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -24,12 +25,15 @@ static int new_socket(void)
     return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
-// 0, or -ENAMETOOLONG: sun_path holds 107 bytes and the NUL.
+// 0, or -ENAMETOOLONG: sun_path holds 107 bytes and the NUL. -ENOENT for an empty path, as for any other file: to the
+// kernel it would be a name without a file (unix(7), abstract sockets).
 static int make_address(const char *path, struct sockaddr_un *address)
 {
     size_t length = strlen(path);
     memset(address, 0, sizeof *address);
     address->sun_family = AF_UNIX;
+    if (length == 0)
+        return -ENOENT;
     if (length >= sizeof address->sun_path)
         return -ENAMETOOLONG;
     memcpy(address->sun_path, path, length);
@@ -244,9 +248,11 @@ static JSValue js_send_fds(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, in
         header->cmsg_len = CMSG_LEN(fd_bytes);
         memcpy(CMSG_DATA(header), fds, fd_bytes);
     }
+    // Not by the C library: musl 1.2.3 copies the control part into a buffer that is too small for the most fds, to zero
+    // what all of it is zero in here.
     ssize_t sent;
     do
-        sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent = syscall(SYS_sendmsg, fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (sent < 0 && errno == EINTR);
     return moor_result(ctx, sent);
 }

@@ -3,10 +3,12 @@
 
 import sys from "sys";
 import { errnoName, isErrno } from "../../src/sys/errno.ts";
-import type { Errno, Fd } from "../../src/sys/sys.d.ts";
+import { POLLIN } from "../../src/sys/flags.ts";
+import type { ChildExit, Errno, Fd, Pid, SpawnRequest } from "../../src/sys/sys.d.ts";
 
 let failures = 0;
 let passed = 0;
+const omitted = new Set<string>();
 
 export function print(line: string): void {
   const bytes = sys.encodeUtf8(`${line}\n`);
@@ -25,13 +27,19 @@ export async function check(name: string, body: () => void | Promise<void>): Pro
   }
 }
 
+/** Has the last line say what could not be looked at here, and why. */
+export function leaveOut(what: string): void {
+  omitted.add(what);
+}
+
 /**
  * The last word of a test file: ends the process with 1 when a fact does not hold. Else the loop is left to end by itself,
  * after which the sanitized host takes the engine down and so finds every value that C code still holds.
  */
 export function finish(): void {
   const count = failures === 0 ? `${passed} facts` : `${failures} of ${passed + failures} facts do not hold`;
-  print(`${failures === 0 ? "ok" : "FAILED"} - ${count}`);
+  const rest = omitted.size === 0 ? "" : `; left out: ${[...omitted].join("; ")}`;
+  print(`${failures === 0 ? "ok" : "FAILED"} - ${count}${rest}`);
   if (failures > 0) sys.exit(1);
 }
 
@@ -79,6 +87,13 @@ export function after(delayMs: number): Promise<void> {
   });
 }
 
+/** The pids of this process's children, zombies too. */
+export function children(): readonly string[] {
+  const pid = sys.getpid();
+  const text = good(sys.readText(`/proc/${pid}/task/${pid}/children`, 65_536), "children");
+  return text.split(" ").filter((each) => each !== "");
+}
+
 /** A folder of this process's own, to be removed by removeFolder. */
 export function makeFolder(): string {
   const name = Array.from(sys.randomBytes(8), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -101,4 +116,54 @@ export function removeFolder(path: string): void {
 /** How many fds are open in this process. */
 export function openFds(): number {
   return good(sys.readdir("/proc/self/fd"), "readdir /proc/self/fd").length;
+}
+
+/** A process that sys.spawn has started. */
+export interface Child {
+  readonly pid: Pid;
+  readonly pidfd: Fd;
+}
+
+/** Resolves once the process of the pidfd has ended. A child stays a zombie. */
+export function ended(pidfd: Fd): Promise<void> {
+  return new Promise((resolve) => {
+    const over = (): void => {
+      good(sys.pollStop(pidfd), "pollStop");
+      resolve();
+    };
+    good(sys.pollStart(pidfd, POLLIN, over), "pollStart");
+  });
+}
+
+/** Waits for the child's end and reaps it; its pidfd is closed. */
+export async function reaped({ pid, pidfd }: Child): Promise<ChildExit> {
+  await ended(pidfd);
+  const exit = good(sys.reap(pid), "reap");
+  good(sys.close(pidfd), "close");
+  if (exit === undefined) throw new Error(`${pid} has ended and is no zombie`);
+  return exit;
+}
+
+/** What can be read until the end, as text; the fd is closed. Blocks when the fd does. */
+export function readAll(fd: Fd): string {
+  const buffer = new Uint8Array(65_536);
+  let used = 0;
+  for (;;) {
+    const got = good(sys.read(fd, buffer, used, buffer.length - used), "read");
+    if (got === 0) break;
+    used += got;
+  }
+  good(sys.close(fd), "close");
+  return sys.decodeUtf8(buffer.subarray(0, used));
+}
+
+/** Runs a program to its end: what it wrote to its stdout. It must end with 0. */
+export async function outputOf(request: SpawnRequest): Promise<string> {
+  const [readFd, writeFd] = good(sys.pipe(0), "pipe");
+  const fds = [{ target: 1, source: writeFd }, { target: 2, source: 2 as Fd }, ...request.fds];
+  const child = good(sys.spawn({ ...request, fds }), `spawn ${request.file}`);
+  good(sys.close(writeFd), "close");
+  const output = readAll(readFd);
+  equal((await reaped(child)).status, 0, `${request.file}'s exit status`);
+  return output;
 }
