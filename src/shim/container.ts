@@ -8,7 +8,6 @@ import type { CheckpointOptions } from "../api/runc-options.ts";
 import type { Mount } from "../api/types.ts";
 import { unmountAll } from "../mount/unmount.ts";
 import type { Spec } from "../oci/bundle.ts";
-import { sharesPidNamespace } from "../oci/bundle.ts";
 import type { CallGate } from "../oci/call-gate.ts";
 import type { RuntimeOptions } from "../oci/options.ts";
 import type { Runtime } from "../oci/runtime.ts";
@@ -20,7 +19,7 @@ import type { Pid } from "../sys/sys.d.ts";
 import type { ShimContext } from "./context.ts";
 import { Exec, type ExecRequest, makeExec, startExec } from "./execs.ts";
 import { ExitRecords } from "./exit-records.ts";
-import { announceExecExit, announceInitExit, type ExitContext } from "./exits.ts";
+import { announceExecExit, announceInitExit, type ExitContext, killRest } from "./exits.ts";
 import { shown } from "./identifier.ts";
 import type { Outcome, Process } from "./process.ts";
 import { listProcesses, type ProcessInfo } from "./process-list.ts";
@@ -146,11 +145,19 @@ export class Container {
     } catch (thrown) {
       process.happened("startFailed");
       // Without a process there will be no exit, so those who wait for one are answered now.
-      if (process.data.pid === 0) process.failStart();
+      if (process.data.pid === 0) this.#forgetStart(process);
       throw thrown;
     } finally {
       this.#tellEarly(process);
     }
+  }
+
+  // The exit of a process that came of it all the same was nobody's news: a later answer must not tell of it.
+  #forgetStart(process: Process): void {
+    this.#early.delete(process);
+    process.data.exitStatus = undefined;
+    process.data.exitedAtNs = undefined;
+    process.failStart();
   }
 
   #tellEarly(process: Process): void {
@@ -175,27 +182,12 @@ export class Container {
       this.#exits,
       init,
       () => [...this.execs.values()],
-      () => this.#killRest(),
+      () => killRest(this.#exits, this.setup, this.execs.values()),
       () => this.#oomWatch?.check(),
     );
     this.#oomWatch?.stop();
     this.#oomWatch = undefined;
     this.onEnded();
-  }
-
-  // With a pid namespace of its own, the kernel has ended everything before it told of init's end.
-  async #killRest(): Promise<void> {
-    const { spec, runtime } = this.setup;
-    if (!sharesPidNamespace(spec)) return;
-    try {
-      await runtime.kill(this.id, SIGKILL, true);
-    } catch (thrown) {
-      // Most often: nothing was left.
-      this.#context.log.debug("kill what is left of a container", {
-        id: this.id,
-        error: MoorError.from(thrown).message,
-      });
-    }
   }
 
   /** @throws MoorError. */

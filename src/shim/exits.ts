@@ -2,8 +2,11 @@
 // (the start's own announcement, the rest of the container, the execs, the output), each for a bounded time; then the
 // record is written, the event published, and those who wait are answered.
 
+import { type Spec, sharesPidNamespace } from "../oci/bundle.ts";
+import type { Runtime } from "../oci/runtime.ts";
 import { settledWithin } from "../reaper/deadline.ts";
 import { MoorError } from "../sys/error.ts";
+import { SIGKILL } from "../sys/flags.ts";
 import type { Log } from "../sys/log.ts";
 import type { Sys } from "../sys/sys.d.ts";
 import type { ExitRecords } from "./exit-records.ts";
@@ -52,6 +55,34 @@ export async function announceInitExit(
   await drained;
   lookForOom();
   tell(context, init);
+}
+
+/**
+ * Ends what init has left alive, where the pid namespace is not its own: with one of its own, the kernel has ended everything
+ * before it told of init's end. Never rejects.
+ */
+export async function killRest(
+  { log }: Pick<ExitContext, "log">,
+  { id, spec, runtime }: { readonly id: string; readonly spec: Spec; readonly runtime: Pick<Runtime, "kill"> },
+  execs: Iterable<Process>,
+): Promise<void> {
+  if (!sharesPidNamespace(spec)) return;
+  try {
+    await runtime.kill(id, SIGKILL, true);
+  } catch (thrown) {
+    // Most often: nothing was left.
+    log.debug("kill what is left of a container", { id, error: MoorError.from(thrown).message });
+    // Or the runtime was of no use: then those at least that we know of must not outlive init.
+    for (const exec of execs) killOwned(log, exec);
+  }
+}
+
+function killOwned(log: Log, { owned, name }: Process): void {
+  try {
+    owned?.signal(SIGKILL);
+  } catch (thrown) {
+    log.warn("kill what init has left", { process: name, error: MoorError.from(thrown).message });
+  }
 }
 
 function tell({ log, events, records }: ExitContext, process: Process): void {
