@@ -8,7 +8,7 @@ import { MoorError, must } from "../sys/error.ts";
 import { O_CREAT, O_TRUNC, SIGKILL } from "../sys/flags.ts";
 import type { Pid } from "../sys/sys.d.ts";
 import type { ShimContext } from "./context.ts";
-import { checkIdentifier } from "./identifier.ts";
+import { checkIdentifier, shown } from "./identifier.ts";
 import { Process } from "./process.ts";
 
 export interface ExecRequest {
@@ -49,8 +49,12 @@ export class Exec extends Process {
  * @throws MoorError invalid_argument.
  */
 export function makeExec({ context, containerId }: ExecPlace, request: ExecRequest): Exec {
-  checkIdentifier("exec id", request.execId);
-  const what = `add exec ${request.execId} to container ${containerId}`;
+  const what = `add exec ${shown(request.execId)} to container ${containerId}`;
+  try {
+    checkIdentifier("exec id", request.execId);
+  } catch (thrown) {
+    throw MoorError.wrap(what, thrown);
+  }
   if (request.spec === undefined || request.spec.length === 0) {
     throw new MoorError("invalid_argument", `${what}: the request has no process spec`);
   }
@@ -63,7 +67,14 @@ export function makeExec({ context, containerId }: ExecPlace, request: ExecReque
   if (typeof spec !== "object" || spec === null || Array.isArray(spec)) {
     throw new MoorError("invalid_argument", `${what}: its process spec is not a JSON object`);
   }
-  return new Exec(containerId, request, JSON.stringify({ ...spec, terminal: request.terminal }));
+  let text: string;
+  try {
+    text = JSON.stringify({ ...spec, terminal: request.terminal });
+  } catch (thrown) {
+    // Written out, JSON needs more of the stack than read in.
+    throw new MoorError("invalid_argument", `${what}: its process spec is nested too deeply`, { cause: thrown });
+  }
+  return new Exec(containerId, request, text);
 }
 
 /**

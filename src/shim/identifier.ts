@@ -14,10 +14,15 @@ const longest = 76;
 export function checkIdentifier(what: string, id: string): void {
   if (id === "") throw new MoorError("invalid_argument", `the ${what} is empty`);
   if (id.length > longest) {
-    const shown = `${id.slice(0, 16)}...`;
-    throw new MoorError("invalid_argument", `the ${what} ${shown} has ${id.length} characters, ${longest} at most`);
+    throw new MoorError("invalid_argument", `the ${what} ${shown(id)} has ${id.length} characters, ${longest} at most`);
   }
   if (pattern.test(id)) return;
   const rule = `letters and digits, with single ".", "_" or "-" between them`;
   throw new MoorError("invalid_argument", `the ${what} ${JSON.stringify(id)} is not allowed: ${rule}`);
+}
+
+/** A name as a client sent it, for an error: one line and not long, whatever it is. */
+export function shown(id: string): string {
+  if (pattern.test(id) && id.length <= longest) return id;
+  return JSON.stringify(id.length <= longest ? id : `${id.slice(0, 16)}...`);
 }

@@ -98,6 +98,15 @@ export class Process {
     if (cell.kind === "no") throw new MoorError(cell.code, `${words[request]} ${this.name}: ${cell.why}`);
   }
 
+  /** Whether its terminal can have this size now. @throws MoorError. */
+  checkResize(columns: number, rows: number): void {
+    this.check("resize");
+    const what = `${words.resize} ${this.name}`;
+    if (!this.data.terminal) throw new MoorError("failed_precondition", `${what}: it has none`);
+    if (columns <= longestSide && rows <= longestSide) return;
+    throw new MoorError("invalid_argument", `${what}: ${columns} x ${rows} is no size of a terminal`);
+  }
+
   /** Something has happened; the table says what that means. */
   happened(what: Happening): Cell {
     const cell = this.#cell(what);
@@ -173,6 +182,9 @@ export class Process {
     for (const tell of this.#waiters.splice(0)) tell(outcome);
   }
 }
+
+/** Character cells; struct winsize has 16 bits. */
+const longestSide = 0xffff;
 
 // containerd's own word for a status nobody knows.
 const failedStart: Outcome = { status: 255, atNs: undefined };

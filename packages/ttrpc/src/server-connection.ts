@@ -168,8 +168,9 @@ export class ServerConnection implements CallOwner, LinkOwner {
     const methods = this.#server.methods(service);
     const handler = methods?.get(method);
     if (this.#isLeaving) this.#refuse(id, codes.unavailable, "the server is shutting down");
-    else if (methods === undefined) this.#refuse(id, codes.unimplemented, `service ${service}`);
-    else if (handler === undefined) this.#refuse(id, codes.unimplemented, `method ${method} of ${service}`);
+    else if (methods === undefined) this.#refuse(id, codes.unimplemented, `service ${shown(service)}`);
+    else if (handler === undefined)
+      this.#refuse(id, codes.unimplemented, `method ${shown(method)} of ${shown(service)}`);
     else if (this.runningCalls >= maxCalls) {
       this.#refuse(id, codes.resourceExhausted, `${maxCalls} requests are under way on this connection`);
     } else if (this.#runningBytes > 0 && this.#runningBytes + bytes > maxRequestBytes) {
@@ -210,4 +211,10 @@ export class ServerConnection implements CallOwner, LinkOwner {
   #dropAll(): void {
     for (const call of [...this.#open.values()]) call.drop();
   }
+}
+
+/** A name out of a request, for an error: one line and not long, whatever was sent. */
+function shown(name: string): string {
+  if (/^[\w./-]{1,200}$/.test(name)) return name;
+  return JSON.stringify(name.length <= 200 ? name : `${name.slice(0, 40)}...`);
 }
