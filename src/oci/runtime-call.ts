@@ -5,7 +5,7 @@ import type { Exit, OwnedProcess, Reaper } from "../reaper/reaper.ts";
 import { MoorError } from "../sys/error.ts";
 import { SIGKILL } from "../sys/flags.ts";
 import type { Log } from "../sys/log.ts";
-import type { FdMapping, Sys } from "../sys/sys.d.ts";
+import type { FdMapping, SpawnRequest, Sys } from "../sys/sys.d.ts";
 import { type Operation, RuntimeError } from "./runtime-error.ts";
 import { causeFromStderr, readLastError } from "./runtime-log.ts";
 import { OutputTap } from "./runtime-output.ts";
@@ -85,7 +85,7 @@ export async function callRuntime(context: CallContext, call: RuntimeCall): Prom
       (call.logPath === "" ? undefined : readLastError(sys, call.logPath)) ?? causeFromStderr(errors?.text() ?? "");
     log.debug("runtime call failed", { ...took, cause: cause ?? "" });
     if (exit === undefined) throw late(call, cause);
-    throw new RuntimeError(call.operation, cause ?? describeExit(call, exit));
+    throw new RuntimeError(call.operation, cause ?? describeExit(call, exit), exit.signal !== 0);
   } finally {
     for (const tap of taps) tap.finish();
     if (call.logPath !== "") keepLog(sys, context.bundle, call.logPath);
@@ -94,7 +94,7 @@ export async function callRuntime(context: CallContext, call: RuntimeCall): Prom
 
 function start(context: CallContext, call: RuntimeCall, fds: readonly FdMapping[]): OwnedProcess {
   try {
-    return context.reaper.spawn({
+    const request: SpawnRequest = {
       file: call.file,
       argv: call.argv,
       env: call.env,
@@ -104,9 +104,16 @@ function start(context: CallContext, call: RuntimeCall, fds: readonly FdMapping[
       // A group of its own, so that hooks and criu can be killed with a runtime that hangs.
       newGroup: true,
       parentDeathSignal: SIGKILL,
+    };
+    // One that is killed leaves its hooks and helpers. It is not reaped yet, so the group's id is still its own.
+    return context.reaper.spawn(request, ({ pid, signal }) => {
+      if (signal !== 0) context.sys.kill(-pid, SIGKILL);
     });
   } catch (thrown) {
-    throw MoorError.wrap(`OCI runtime ${call.operation} failed`, thrown);
+    const { code, message, errno } = MoorError.wrap(`OCI runtime ${call.operation} failed`, thrown);
+    // To a daemon not_found says that the container is not there, and it is the runtime that is not.
+    const told = code === "not_found" ? "unknown" : code;
+    throw new MoorError(told, message, errno === undefined ? { cause: thrown } : { cause: thrown, errno });
   }
 }
 

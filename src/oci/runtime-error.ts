@@ -60,13 +60,16 @@ export function classify(text: string): Failure {
 export class RuntimeError extends MoorError {
   readonly operation: Operation;
   readonly failure: Failure;
+  /** It was ended by a signal: it has refused nothing, and may have left its work half done. */
+  readonly killed: boolean;
 
-  constructor(operation: Operation, text: string) {
+  constructor(operation: Operation, text: string, killed = false) {
     const failure = classify(text);
     super(codeOf(operation, failure), messageOf(operation, failure, text));
     this.name = "RuntimeError";
     this.operation = operation;
     this.failure = failure;
+    this.killed = killed;
   }
 }
 

@@ -3,7 +3,7 @@
 
 import type { Announcement, Exit, OwnedProcess, Reaper } from "../reaper/reaper.ts";
 import { must, MoorError } from "../sys/error.ts";
-import { O_CREAT, O_EXCL } from "../sys/flags.ts";
+import { O_CREAT, O_EXCL, SIGKILL } from "../sys/flags.ts";
 import type { Log } from "../sys/log.ts";
 import type { FdMapping, Sys } from "../sys/sys.d.ts";
 import type { RuntimeOptions } from "./options.ts";
@@ -265,7 +265,13 @@ export class Runtime {
     removePidFile(sys, made.pidFile);
     // With a console socket the process gets its terminal from the runtime, and the runtime's own output is ours to take;
     // else the runtime's stdio is the process's.
-    await this.#run(operation, args, made.consoleSocket === undefined ? "none" : "errors", made.fds, listenFds);
+    const output = made.consoleSocket === undefined ? "none" : "errors";
+    try {
+      await this.#run(operation, args, output, made.fds, listenFds);
+    } catch (thrown) {
+      if (!(thrown instanceof RuntimeError) || thrown.killed) endHalfMade(sys, made.pidFile, announcement);
+      throw thrown;
+    }
     const pid = readPidFile(sys, made.pidFile);
     return onExit === undefined ? announcement.claim(pid) : announcement.claim(pid, onExit);
   }
@@ -287,6 +293,15 @@ export class Runtime {
         : withSockets(argv, runtimeEnvironment(environ, [`LISTEN_FDS=${listenFds}`]));
     const deadlineMs = this.config.deadlineMs ?? deadlinesMs[operation];
     return callRuntime(this.#context, { operation, ...command, logPath, deadlineMs, fds, output });
+  }
+}
+
+/** A runtime that was killed may have made the process before: nobody will ask for it any more. */
+function endHalfMade(sys: Sys, pidFile: string, announcement: Announcement): void {
+  try {
+    announcement.claim(readPidFile(sys, pidFile)).signal(SIGKILL);
+  } catch {
+    // There is no pid file, as most often, or its process is not ours.
   }
 }
 
