@@ -1,0 +1,299 @@
+// What the simulated machine answers to the calls about fds, files, processes, sockets and terminals. Each does what
+// Linux does as far as the shim can tell.
+
+import {
+  EAGAIN,
+  EBADF,
+  ECHILD,
+  EEXIST,
+  EFBIG,
+  EINVAL,
+  EISDIR,
+  ENOENT,
+  ENOTDIR,
+  ENXIO,
+  ESRCH,
+  isErrno,
+} from "../src/sys/errno.ts";
+import {
+  O_CREAT,
+  O_EXCL,
+  O_PATH,
+  O_RDWR,
+  O_TRUNC,
+  O_WRONLY,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFREG,
+  S_IFSOCK,
+} from "../src/sys/flags.ts";
+import type { Errno, Fd, FileStat, Pid, SpawnRequest, Status, Sys } from "../src/sys/sys.d.ts";
+import { Description, type Node } from "./files.ts";
+import type { Kernel } from "./kernel.ts";
+import { Pipe } from "./pipe.ts";
+
+/** What a pipe of this machine holds: little, so that it is full soon. */
+export const pipeBytes = 96;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const modes: Readonly<Record<Node["kind"], number>> = {
+  folder: S_IFDIR | 0o755,
+  file: S_IFREG | 0o644,
+  device: 0o020666,
+  fifo: S_IFIFO | 0o600,
+  kernel: S_IFREG | 0o444,
+  socket: S_IFSOCK | 0o600,
+};
+const types: Readonly<Record<Node["kind"], number>> = { folder: 4, file: 8, device: 2, fifo: 1, kernel: 8, socket: 12 };
+
+/** All of them, on this kernel. */
+export function calls(kernel: Kernel): Partial<Sys> {
+  return {
+    ...fdCalls(kernel),
+    ...fileCalls(kernel),
+    ...processCalls(kernel),
+    ...socketCalls(kernel),
+    ...textCalls(kernel),
+  };
+}
+
+function fdCalls(kernel: Kernel): Partial<Sys> {
+  return {
+    read: (fd, into, offset, length) => read(kernel, fd, into, offset, length),
+    write: (fd, from, offset, length) => {
+      const description = kernel.find(fd);
+      const bytes = from.subarray(offset, offset + length);
+      if (description?.target !== undefined) return description.target.write(bytes);
+      const node = description?.node;
+      if (description === undefined || node?.kind !== "file") return EBADF;
+      const grown = new Uint8Array(Math.max(node.bytes.length, description.offset + bytes.length));
+      grown.set(node.bytes);
+      grown.set(bytes, description.offset);
+      node.bytes = grown;
+      description.offset += bytes.length;
+      return bytes.length;
+    },
+    close: (fd) => kernel.close(fd),
+    dup: (fd) => {
+      const description = kernel.find(fd);
+      return description === undefined ? EBADF : kernel.open(description);
+    },
+    pipe: () => {
+      const pipe = new Pipe(pipeBytes);
+      return [
+        kernel.open(new Description("pipe", "pipe for reading", { source: pipe })),
+        kernel.open(new Description("pipe", "pipe for writing", { target: pipe })),
+      ];
+    },
+    setNonblock: (fd) => (kernel.find(fd) === undefined ? EBADF : 0),
+    fchown: (fd) => (kernel.find(fd) === undefined ? EBADF : 0),
+    seek: (fd, offset) => {
+      const description = kernel.find(fd);
+      if (description === undefined) return EBADF;
+      description.offset = offset;
+      return offset;
+    },
+    ftruncate: (fd, size) => {
+      const node = kernel.find(fd)?.node;
+      if (node?.kind !== "file") return EINVAL;
+      node.bytes = node.bytes.slice(0, size);
+      return 0;
+    },
+    fstat: (fd) => {
+      const node = kernel.find(fd)?.node;
+      return node === undefined ? EBADF : statOf(node);
+    },
+    pumpStart: (request, fn) => kernel.pumps.start(request, fn),
+    pumpDrained: (id, fn) => kernel.pumps.drained(id, fn),
+    pumpStop: (id) => kernel.pumps.stop(id),
+    pumpState: (id) => kernel.pumps.state(id),
+  };
+}
+
+function read(kernel: Kernel, fd: Fd, into: Uint8Array, offset: number, length: number): number | Errno {
+  const description = kernel.find(fd);
+  if (description === undefined) return EBADF;
+  let bytes: Uint8Array | Errno;
+  if (description.source !== undefined) bytes = description.source.read(length);
+  else if (description.kind === "inotify") {
+    if (!description.pending) return EAGAIN;
+    description.pending = false;
+    bytes = new Uint8Array(16);
+  } else if (description.node?.kind === "file") {
+    bytes = description.node.bytes.subarray(description.offset, description.offset + length);
+    description.offset += bytes.length;
+  } else bytes = new Uint8Array(0);
+  if (isErrno(bytes)) return bytes;
+  into.set(bytes, offset);
+  return bytes.length;
+}
+
+function statOf(node: Node): FileStat {
+  const size = node.kind === "file" ? node.bytes.length : 0;
+  return { mode: modes[node.kind], uid: 0, gid: 0, size, dev: 1, ino: 1, rdev: 0, nlink: 1, mtimeMs: 0 };
+}
+
+function open(kernel: Kernel, path: string, flags: number): Fd | Errno {
+  const { files } = kernel;
+  let node = files.get(path);
+  if (node === undefined) {
+    if ((flags & O_CREAT) === 0) return ENOENT;
+    if (files.get(path.slice(0, path.lastIndexOf("/")))?.kind !== "folder") return ENOENT;
+    files.putText(path, "");
+    node = files.get(path) as Node;
+  } else if ((flags & O_EXCL) !== 0) return EEXIST;
+  if ((flags & O_PATH) !== 0) return kernel.open(new Description("path", path, { node }));
+  if (node.kind === "folder") return EISDIR;
+  if (node.kind === "socket") return ENXIO;
+  if (node.kind === "device") return kernel.open(new Description("device", path, { node }));
+  const writes = (flags & (O_WRONLY | O_RDWR)) !== 0;
+  if (node.kind === "fifo") {
+    if (!writes) return kernel.open(new Description("pipe", `${path} for reading`, { source: node.pipe }));
+    if (node.pipe.readers === 0) return ENXIO;
+    return kernel.open(new Description("pipe", `${path} for writing`, { target: node.pipe }));
+  }
+  if (node.kind === "file" && (flags & O_TRUNC) !== 0) node.bytes = new Uint8Array(0);
+  return kernel.open(new Description("file", path, { node }));
+}
+
+function writeText(kernel: Kernel, path: string, text: string, flags: number): Status {
+  const { files } = kernel;
+  const node = files.get(path);
+  if (node?.kind === "kernel") return node.write?.(text) ?? EINVAL;
+  if (node !== undefined && (flags & O_EXCL) !== 0) return EEXIST;
+  if (node === undefined && (flags & O_CREAT) === 0) return ENOENT;
+  if (files.get(path.slice(0, path.lastIndexOf("/")))?.kind !== "folder") return ENOENT;
+  files.putText(path, text);
+  return 0;
+}
+
+/** Files of procfs that are made as they are read. */
+function procText(kernel: Kernel, path: string): string | undefined {
+  const { children, all } = kernel.processes;
+  if (path === "/proc/self/task/1/children") return children.map(({ pid }) => `${pid} `).join("");
+  if (path === "/proc/self/mountinfo") return "30 20 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+  if (path === "/proc/self/cgroup") return "0::/shim\n";
+  const match = /^\/proc\/(\d+)\/cgroup$/.exec(path);
+  const process = match === null ? undefined : all.get(Number(match[1]) as Pid);
+  if (process === undefined) return undefined;
+  return process.ended !== undefined || process.cgroup === "" ? "0::/\n" : `0::/${process.cgroup}\n`;
+}
+
+function fileCalls(kernel: Kernel): Partial<Sys> {
+  const { files } = kernel;
+  return {
+    open: (path, flags) => open(kernel, path, flags),
+    readText: (path, maxBytes) => {
+      const text = procText(kernel, path) ?? files.text(path);
+      if (text === undefined) return ENOENT;
+      return text.length > maxBytes ? EFBIG : text;
+    },
+    writeText: (path, text, flags) => writeText(kernel, path, text, flags),
+    readdir: (path) => {
+      if (path === "/proc/self/task") return [["1", 4]];
+      if (files.get(path)?.kind !== "folder") return files.get(path) === undefined ? ENOENT : ENOTDIR;
+      return files.names(path).map(([name, node]) => [name, types[node.kind]] as const);
+    },
+    stat: (path) => {
+      const node = files.get(path);
+      return node === undefined ? ENOENT : statOf(node);
+    },
+    access: (path) => (files.get(path) === undefined ? ENOENT : 0),
+    mkdir: (path) => files.mkdir(path),
+    unlink: (path) => files.unlink(path),
+    rename: (from, to) => files.rename(from, to),
+    inotifyCreate: () => kernel.open(new Description("inotify", "inotify")),
+    inotifyAdd: (fd, path) => {
+      const [description, node] = [kernel.find(fd), files.get(path)];
+      if (description === undefined) return EBADF;
+      if (node?.kind !== "kernel") return ENOENT;
+      node.inotifies.add(description);
+      description.onRelease = () => node.inotifies.delete(description);
+      return 1;
+    },
+  };
+}
+
+function processCalls(kernel: Kernel): Partial<Sys> {
+  const { processes } = kernel;
+  return {
+    getpid: () => processes.self,
+    getuid: () => 0,
+    spawn: (request) => spawn(kernel, request),
+    peekAny: () => processes.peekAny(),
+    peekPid: (pid) => processes.peek(pid),
+    reap: (pid) => {
+      const exit = processes.reap(pid);
+      if (exit === undefined || exit === ECHILD)
+        kernel.options.broken(`process ${pid} is reaped and is no zombie of ours`);
+      return exit;
+    },
+    kill: (pid, signal) => {
+      const target = processes.all.get(pid as Pid);
+      if (pid > 0 && target !== undefined && target.parent !== processes.self) {
+        kernel.options.broken(`signal ${signal} is sent to ${target.what}, which is no child of ours`);
+      }
+      if (pid === 0 || pid === -1 || pid === processes.self) return ESRCH;
+      return processes.kill(pid, signal);
+    },
+  };
+}
+
+function spawn(kernel: Kernel, request: SpawnRequest): { pid: Pid; pidfd: Fd } | Errno {
+  const { processes } = kernel;
+  const born = processes.fork(processes.self, request.argv.join(" "));
+  if (born === undefined) return EAGAIN;
+  if (request.newGroup === true) born.group = born.pid;
+  born.parentDeathSignal = request.parentDeathSignal !== undefined;
+  for (const { target, source } of request.fds) {
+    const description = kernel.find(source);
+    if (description !== undefined) born.fds.set(target, description.share());
+  }
+  if (!kernel.options.exec(born, request)) {
+    processes.abandon(born);
+    return ENOENT;
+  }
+  return { pid: born.pid, pidfd: kernel.open(new Description("pidfd", `pidfd of ${born.pid}`)) };
+}
+
+function socketCalls(kernel: Kernel): Partial<Sys> {
+  return {
+    unixBind: (path) => {
+      if (kernel.files.get(path) !== undefined) return EEXIST;
+      const listener = new Description("listener", path);
+      kernel.files.put(path, { kind: "socket", listener });
+      return kernel.open(listener);
+    },
+    listen: () => 0,
+    accept: (fd) => {
+      const client = kernel.find(fd)?.inbox.shift();
+      if (client === undefined) return EAGAIN;
+      const accepted = kernel.open(client);
+      client.release();
+      return accepted;
+    },
+    peerCredentials: () => ({ pid: 2 as Pid, uid: 0, gid: 0 }),
+    receiveFds: (fd) => {
+      const connection = kernel.find(fd);
+      if (connection === undefined) return EBADF;
+      if (connection.inbox.length === 0) return connection.pending ? { bytes: 0, fds: [] } : EAGAIN;
+      const fds = connection.inbox.splice(0).map((sent) => {
+        const received = kernel.open(sent);
+        sent.release();
+        return received;
+      });
+      return { bytes: 1, fds };
+    },
+    isTty: (fd) => kernel.find(fd)?.kind === "tty",
+    ttySetSize: (fd) => (kernel.find(fd)?.kind === "tty" ? 0 : EINVAL),
+  };
+}
+
+function textCalls(kernel: Kernel): Partial<Sys> {
+  return {
+    randomBytes: (count) => Uint8Array.from({ length: count }, () => kernel.random.below(256)),
+    encodeUtf8: (text) => encoder.encode(text),
+    decodeUtf8: (bytes) => decoder.decode(bytes),
+  };
+}

@@ -1,0 +1,262 @@
+// What a client does with one container: a random walk through everything that can be asked, execs beside it, and in the
+// end whatever it takes to be rid of it.
+
+import { StatusError } from "ttrpc";
+import type { Kernel } from "./kernel.ts";
+import type { Observer } from "./observer.ts";
+import type { Random } from "./random.ts";
+import { Reader } from "./reader.ts";
+import type { FakeRuntime } from "./runtime.ts";
+import type { TaskClient } from "./task-client.ts";
+
+const codeNotFound = 5;
+const stoppedStatus = 3;
+const encoder = new TextEncoder();
+
+export interface World {
+  readonly kernel: Kernel;
+  readonly random: Random;
+  readonly runtime: FakeRuntime;
+  readonly client: TaskClient;
+  readonly observer: Observer;
+  readonly readers: Reader[];
+  /** Nothing fails any more. */
+  readonly isHealed: () => boolean;
+  readonly broken: (text: string) => void;
+  sleep(ms: number): Promise<void>;
+}
+
+interface Streams {
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly terminal: boolean;
+  readonly readers: readonly Reader[];
+}
+
+export class Scenario {
+  readonly #world: World;
+  readonly #id: string;
+  readonly #bundle: string;
+  readonly #execs: Promise<void>[] = [];
+  #streams = 0;
+  #execCount = 0;
+
+  constructor(world: World, id: string) {
+    this.#world = world;
+    this.#id = id;
+    this.#bundle = `/run/${id}`;
+  }
+
+  /** The random part. */
+  async walk(): Promise<void> {
+    const { random, sleep, client } = this.#world;
+    this.#makeBundle();
+    await sleep(random.delay(50));
+    const streams = this.#makeStreams();
+    const { terminal, stdin, stdout, stderr } = streams;
+    const created = await client.call("Create", {
+      id: this.#id,
+      bundle: this.#bundle,
+      terminal,
+      stdin,
+      stdout,
+      stderr,
+    });
+    if (created instanceof StatusError) return;
+    this.#follow(streams, created.pid, "");
+    void this.#wait("");
+    for (let steps = random.between(2, 14); steps > 0; steps--) {
+      await sleep(random.delay(60));
+      await this.#step(random.chance(0.7) ? "" : `e${random.below(this.#execCount + 1)}`);
+    }
+    await Promise.all(this.#execs);
+  }
+
+  /** Ends it, when nothing fails any more. */
+  async end(): Promise<void> {
+    const { client, broken, sleep, random } = this.#world;
+    for (let tries = 0; tries < 10; tries++) {
+      const state = await client.call("State", { id: this.#id });
+      if (state instanceof StatusError) {
+        if (state.code !== codeNotFound) broken(`State of ${this.#id}: ${state.message}`);
+        return;
+      }
+      await client.call("Resume", { id: this.#id });
+      if (random.chance(0.8)) {
+        await client.call("Kill", { id: this.#id, signal: 9, all: random.chance(0.5) });
+        await client.call("Wait", { id: this.#id });
+        await this.#checkEnds();
+      }
+      const deleted = await client.call("Delete", { id: this.#id });
+      if (!(deleted instanceof StatusError)) {
+        this.#world.observer.answered("Delete", this.#id, "", deleted);
+        return;
+      }
+      await sleep(200);
+    }
+    broken(`${this.#id} cannot be deleted`);
+  }
+
+  /** Whoever waits for the end of init's streams gets it before Delete, when nobody holds them any more. */
+  async #checkEnds(): Promise<void> {
+    const { sleep, runtime, broken, readers } = this.#world;
+    const mine = readers.filter(({ path, expected }) => path.startsWith(`${this.#bundle}-`) && expected !== undefined);
+    for (let tries = 0; tries < 100; tries++) {
+      const isAlive = (runtime.containers.get(this.#id)?.living.length ?? 0) > 0;
+      if (isAlive || mine.every((reader) => reader.ended || reader.hasLeft)) return;
+      await sleep(100);
+    }
+    for (const { path, ended } of mine) if (!ended) broken(`${path} does not end before its container's Delete`);
+  }
+
+  #makeBundle(): void {
+    const { kernel, runtime, random } = this.#world;
+    const own = random.chance(0.6);
+    runtime.setPidNamespace(this.#id, own);
+    kernel.files.put(this.#bundle, { kind: "folder" });
+    const namespaces = own ? [{ type: "pid" }] : [];
+    kernel.files.putText(`${this.#bundle}/config.json`, JSON.stringify({ process: {}, linux: { namespaces } }));
+  }
+
+  #makeStreams(): Streams {
+    const { random } = this.#world;
+    const terminal = random.chance(0.2);
+    const made: Reader[] = [];
+    const output = (): string => {
+      if (random.chance(0.25)) return "";
+      if (random.chance(0.1)) return `file://${this.#bundle}/log-${this.#streams++}.txt`;
+      const reader = this.#makeReader();
+      made.push(reader);
+      return reader.path;
+    };
+    const stdout = output();
+    // The runtime's terminal has one output.
+    const stderr = terminal ? "" : output();
+    const stdin = random.chance(0.3) ? this.#makeInput() : "";
+    return { terminal, stdin, stdout, stderr, readers: made };
+  }
+
+  #makeReader(): Reader {
+    const { kernel, random, broken, readers, isHealed, sleep } = this.#world;
+    const laziness = random.pick([1, 20, 500, 60_000]);
+    const reader = new Reader(kernel, `${this.#bundle}-${this.#streams++}`, laziness, broken);
+    readers.push(reader);
+    if (isHealed()) reader.hurry();
+    else if (random.chance(0.15)) {
+      void sleep(random.delay(300)).then(async () => {
+        reader.leave();
+        await sleep(random.delay(300));
+        if (random.chance(0.5)) reader.comeBack();
+      });
+    }
+    return reader;
+  }
+
+  /** A client that writes a little and goes, or stays. */
+  #makeInput(): string {
+    const { kernel, random, sleep } = this.#world;
+    const path = `${this.#bundle}-${this.#streams++}`;
+    const pipe = kernel.files.makeFifo(path, 64);
+    void sleep(random.delay(100)).then(async () => {
+      if (pipe.readers === 0) return;
+      pipe.open("write");
+      pipe.write(new Uint8Array(random.between(1, 80)));
+      await sleep(random.delay(300));
+      pipe.close("write");
+    });
+    return path;
+  }
+
+  #follow({ stdout, stderr, readers }: Streams, pid: number, execId: string): void {
+    const made = this.#world.runtime.find(this.#id, execId, pid);
+    for (const reader of readers) {
+      if (reader.path === stdout) reader.expected = made?.outputs.get(1);
+      else if (reader.path === stderr) reader.expected = made?.outputs.get(2);
+    }
+  }
+
+  async #wait(execId: string): Promise<void> {
+    const { client, observer } = this.#world;
+    const answer = await client.call("Wait", { id: this.#id, execId });
+    if (!(answer instanceof StatusError)) observer.answered("Wait", this.#id, execId, answer);
+  }
+
+  async #step(execId: string): Promise<void> {
+    const { random, client, runtime, kernel, observer, broken } = this.#world;
+    const id = this.#id;
+    switch (random.below(15)) {
+      case 0:
+      case 1:
+      case 2:
+        await client.call("Start", { id });
+        return;
+      case 3:
+      case 4:
+      case 5:
+        this.#execs.push(this.#exec());
+        return;
+      case 6:
+        await client.call("Kill", { id, execId, signal: random.pick([0, 9, 15, 15, 10, 99]), all: random.chance(0.3) });
+        return;
+      case 7: {
+        const state = await client.call("State", { id, execId });
+        if (state instanceof StatusError || state.status !== stoppedStatus) return;
+        if (state.exitStatus !== 255 && !observer.hasExited(id, execId))
+          broken(`${id}/${execId} is stopped and untold`);
+        return;
+      }
+      case 8:
+        await client.call("Pids", { id });
+        return;
+      case 9:
+        await client.call("Pause", { id });
+        return;
+      case 10:
+        await client.call("Resume", { id });
+        return;
+      case 11:
+        await client.call(random.pick(["ResizePty", "CloseIO"]), { id, execId, width: 80, height: 25, stdin: true });
+        return;
+      case 12: {
+        const deleted = await client.call("Delete", { id, execId });
+        if (!(deleted instanceof StatusError)) observer.answered("Delete", id, execId, deleted);
+        return;
+      }
+      case 13:
+        await client.call("Update", { id, resources: { typeUrl: "x", value: encoder.encode("{}") } });
+        return;
+      default: {
+        const victim = random.pick(runtime.containers.get(id)?.living ?? []);
+        if (victim === undefined) return;
+        if (random.chance(0.5)) runtime.containers.get(id)?.outOfMemory(victim);
+        else kernel.processes.send(victim, 9);
+      }
+    }
+  }
+
+  async #exec(): Promise<void> {
+    const { random, client, sleep, observer } = this.#world;
+    const id = this.#id;
+    // Some ids are used again.
+    const execId =
+      random.chance(0.2) && this.#execCount > 0 ? `e${random.below(this.#execCount)}` : `e${this.#execCount++}`;
+    const streams = this.#makeStreams();
+    const { terminal, stdin, stdout, stderr } = streams;
+    const spec = { typeUrl: "x", value: encoder.encode("{}") };
+    const added = await client.call("Exec", { id, execId, terminal, stdin, stdout, stderr, spec });
+    if (added instanceof StatusError) return;
+    if (random.chance(0.1)) await client.call("CloseIO", { id, execId, stdin: true });
+    const waiting = random.chance(0.8) ? this.#wait(execId) : undefined;
+    await sleep(random.delay(30));
+    const started = await client.call("Start", { id, execId });
+    if (!(started instanceof StatusError)) this.#follow(streams, started.pid, execId);
+    await sleep(random.delay(100));
+    if (random.chance(0.5)) await client.call("Kill", { id, execId, signal: 9 });
+    if (random.chance(0.3) && !(started instanceof StatusError)) await Promise.race([waiting, sleep(500)]);
+    if (random.chance(0.7)) {
+      const deleted = await client.call("Delete", { id, execId });
+      if (!(deleted instanceof StatusError)) observer.answered("Delete", id, execId, deleted);
+    }
+  }
+}

@@ -1,0 +1,128 @@
+// The shim's core on a simulated kernel, wired together as src/shim/serve.ts does it, but for sockets and the process.
+
+import { Client, Server, StatusError } from "ttrpc";
+import { Reaper } from "../src/reaper/reaper.ts";
+import { eventStream } from "../src/shim/event-sink.ts";
+import { Publisher } from "../src/shim/publisher.ts";
+import { timersOf } from "../src/shim/socket-transport.ts";
+import { TaskService } from "../src/shim/task-service.ts";
+import { grpcCodes, MoorError } from "../src/sys/error.ts";
+import { SIGCHLD } from "../src/sys/flags.ts";
+import type { Log, LogFields } from "../src/sys/log.ts";
+import type { Daemon } from "./daemon.ts";
+import type { Kernel } from "./kernel.ts";
+import type { Observer } from "./observer.ts";
+import { wire } from "./wire.ts";
+
+export interface Shim {
+  readonly reaper: Reaper;
+  readonly tasks: TaskService;
+  readonly publisher: Publisher;
+  /** The daemon's connection. */
+  readonly client: Client;
+  /** All events, in order, as the daemon is to take them. */
+  readonly published: readonly string[];
+  /** Containers half made that the shim could not take back, and has said so: the daemon's `delete` is for them. */
+  readonly halfMade: ReadonlySet<string>;
+  readonly hasLeft: () => boolean;
+  /** Closes the connection. */
+  end(): Promise<void>;
+}
+
+/** Starts it. */
+export function startShim(
+  kernel: Kernel,
+  daemon: Daemon,
+  observer: Observer,
+  note: ((text: string) => void) | undefined,
+  broken: (text: string) => void,
+): Shim {
+  const { sys, timeline, random } = kernel;
+  const halfMade = new Set<string>();
+  const say =
+    (level: string) =>
+    (message: string, fields: LogFields = {}): void => {
+      if (message === "a call failed in an unforeseen way") broken(`${message}: ${String(fields["error"])}`);
+      if (message === "take back a container half made") halfMade.add(String(fields["id"]));
+      if (note === undefined) return;
+      const shown = Object.entries(fields).map(([name, value]) => `${name}=${String(value)}`);
+      note(`${level}: ${message} ${shown.join(" ")}`);
+    };
+  const log: Log = { debug: say("debug"), info: say("info"), warn: say("warn"), error: say("error") };
+  const reaper = new Reaper(sys, log);
+  const published: string[] = [];
+  const publisher = new Publisher({
+    sys,
+    log,
+    connect: () => daemon.connect(),
+    spoolPath: "/run/events.spool",
+    memoryLimitBytes: 1024,
+  });
+  const stream = eventStream(
+    sys,
+    {
+      publish(request: Uint8Array) {
+        published.push(Buffer.from(request).toString("hex"));
+        publisher.publish(request);
+      },
+    } as Publisher,
+    "sim",
+  );
+  let left = false;
+  const tasks = new TaskService({
+    sys,
+    log,
+    reaper,
+    namespace: "sim",
+    environ: [],
+    debug: false,
+    address: "unix:///run/shim.sock",
+    events: {
+      publish(topic, type, message) {
+        note?.(
+          `event ${topic} ${Buffer.from(message)
+            .toString("latin1")
+            .replaceAll(/[^ -~]+/g, " ")}`,
+        );
+        observer.event(topic, message);
+        stream.publish(topic, type, message);
+      },
+    },
+    listenFds: [],
+    leave: () => {
+      left = true;
+    },
+  });
+  sys.signalStart([SIGCHLD], () => reaper.childSignal());
+  const server = new Server({
+    timers: timersOf(sys),
+    statusOf: (thrown) => {
+      if (thrown instanceof StatusError) return thrown;
+      if (thrown instanceof MoorError) return new StatusError(grpcCodes[thrown.code], thrown.message);
+      broken(`something else than a MoorError was thrown: ${thrown instanceof Error ? thrown.stack : String(thrown)}`);
+      return new StatusError(grpcCodes.unknown, String(thrown));
+    },
+  });
+  tasks.register(server);
+  const [near, far] = wire(timeline, random);
+  const served = server.accept(far);
+  const client = new Client(near, {
+    timers: {
+      start: (ms, fn) => timeline.after(ms, fn),
+      stop: (due) => timeline.cancel(due as ReturnType<typeof timeline.after>),
+    },
+  });
+  return {
+    reaper,
+    tasks,
+    publisher,
+    client,
+    published,
+    halfMade,
+    hasLeft: () => left,
+    async end() {
+      client.close();
+      await served.closed;
+    },
+  };
+}

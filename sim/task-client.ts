@@ -1,0 +1,94 @@
+// The Task service as a daemon calls it, method by method, each call watched: answered within its time, and with nothing
+// that the events have not told.
+
+import { type Client, protoCodec, StatusError } from "ttrpc";
+import { Empty } from "../src/api/google/protobuf/empty.ts";
+import * as api from "../src/api/task.ts";
+import type { Timeline } from "./timeline.ts";
+
+const service = "containerd.task.v3.Task";
+const empty = protoCodec(Empty);
+
+/** What each method takes and gives. */
+const methods = {
+  State: [protoCodec(api.StateRequest), protoCodec(api.StateResponse)],
+  Create: [protoCodec(api.CreateTaskRequest), protoCodec(api.CreateTaskResponse)],
+  Start: [protoCodec(api.StartRequest), protoCodec(api.StartResponse)],
+  Delete: [protoCodec(api.DeleteRequest), protoCodec(api.DeleteResponse)],
+  Pids: [protoCodec(api.PidsRequest), protoCodec(api.PidsResponse)],
+  Pause: [protoCodec(api.PauseRequest), empty],
+  Resume: [protoCodec(api.ResumeRequest), empty],
+  Kill: [protoCodec(api.KillRequest), empty],
+  Exec: [protoCodec(api.ExecProcessRequest), empty],
+  ResizePty: [protoCodec(api.ResizePtyRequest), empty],
+  CloseIO: [protoCodec(api.CloseIORequest), empty],
+  Update: [protoCodec(api.UpdateTaskRequest), empty],
+  Wait: [protoCodec(api.WaitRequest), protoCodec(api.WaitResponse)],
+  Stats: [protoCodec(api.StatsRequest), protoCodec(api.StatsResponse)],
+  Connect: [protoCodec(api.ConnectRequest), protoCodec(api.ConnectResponse)],
+  Shutdown: [protoCodec(api.ShutdownRequest), empty],
+} as const;
+
+type Methods = typeof methods;
+type Method = keyof Methods;
+type Request<M extends Method> = Parameters<Methods[M][0]["encode"]>[0];
+type Response<M extends Method> = ReturnType<Methods[M][1]["decode"]>;
+
+/** Methods that wait for nothing, whatever else is going on. */
+const quick: readonly Method[] = ["State", "Pids", "Connect", "Stats", "Exec", "ResizePty", "CloseIO", "Shutdown"];
+/** Both ways of the wire, a few turns of it. */
+const quickMs = 60;
+/** A runtime call and what undoes it, each to its deadline, and the waits in between. */
+const slowMs = 600_000;
+
+export class TaskClient {
+  /** Calls that have not been answered, for a life that stands still. */
+  readonly waiting = new Set<string>();
+  readonly #client: Client;
+  readonly #timeline: Timeline;
+  readonly #note: ((text: string) => void) | undefined;
+  readonly #broken: (text: string) => void;
+  calls = 0;
+
+  constructor(
+    client: Client,
+    timeline: Timeline,
+    note: ((text: string) => void) | undefined,
+    broken: (text: string) => void,
+  ) {
+    this.#client = client;
+    this.#timeline = timeline;
+    this.#note = note;
+    this.#broken = broken;
+  }
+
+  /** The answer, or the refusal. */
+  async call<M extends Method>(method: M, request: Partial<Request<M>>): Promise<Response<M> | StatusError> {
+    const what = `${++this.calls} ${method} ${Object.values(request)
+      .filter((value) => typeof value !== "object")
+      .join(" ")}`;
+    this.#note?.(`> ${what}`);
+    this.waiting.add(what);
+    const startedMs = this.#timeline.nowMs;
+    const [encoder, decoder] = methods[method] as unknown as [
+      { encode(message: object): Uint8Array; decode(bytes: Uint8Array): object },
+      { encode(message: object): Uint8Array; decode(bytes: Uint8Array): object },
+    ];
+    const whole = { ...encoder.decode(new Uint8Array(0)), ...request };
+    let answer: Response<M> | StatusError;
+    try {
+      answer = (await this.#client.call(service, method, encoder, decoder, whole)) as Response<M>;
+    } catch (thrown) {
+      if (!(thrown instanceof StatusError)) throw thrown;
+      answer = thrown;
+    }
+    this.waiting.delete(what);
+    const tookMs = this.#timeline.nowMs - startedMs;
+    if (this.#note !== undefined)
+      this.#note(`< ${what}: ${answer instanceof StatusError ? `${answer.code} ${answer.message}` : "ok"}`);
+    if (method !== "Wait" && tookMs > (quick.includes(method) ? quickMs : slowMs)) {
+      this.#broken(`${what} was answered after ${Math.round(tookMs)} ms`);
+    }
+    return answer;
+  }
+}
