@@ -2,11 +2,12 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sched.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -79,14 +80,17 @@ static JSValue js_set_process_name(JSContext *ctx, JSValueConst this_val MOOR_UN
 
 static JSValue js_prctl(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int argc MOOR_UNUSED, JSValueConst *argv)
 {
-    static const char *const names[] = {"option", "arg2", "arg3", "arg4", "arg5"};
-    int64_t numbers[5];
-    for (int i = 0; i < 5; i++) {
-        if (moor_arg_int64(ctx, argv[i], names[i], &numbers[i]))
+    static const char *const names[] = {"arg2", "arg3", "arg4", "arg5"};
+    int option;
+    int64_t numbers[4];
+    if (moor_arg_int(ctx, argv[0], "option", &option))
+        return JS_EXCEPTION;
+    for (int i = 0; i < 4; i++) {
+        if (moor_arg_int64(ctx, argv[i + 1], names[i], &numbers[i]))
             return JS_EXCEPTION;
     }
-    return moor_result(ctx, prctl((int)numbers[0], (unsigned long)numbers[1], (unsigned long)numbers[2],
-                                  (unsigned long)numbers[3], (unsigned long)numbers[4]));
+    return moor_result(ctx, prctl(option, (unsigned long)numbers[0], (unsigned long)numbers[1],
+                                  (unsigned long)numbers[2], (unsigned long)numbers[3]));
 }
 
 static JSValue js_umask(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int argc MOOR_UNUSED, JSValueConst *argv)
@@ -187,6 +191,10 @@ static int read_mappings(JSContext *ctx, JSValueConst value, const char *name, R
     }
     uint32_t count;
     READ_FIELD(value, "length", moor_arg_uint32, &count);
+    if (count > HIGHEST_TARGET + 1) {
+        JS_ThrowTypeError(ctx, "sys: %s must be an array of at most %d", name, HIGHEST_TARGET + 1);
+        return -1;
+    }
     request->fds = calloc((size_t)count + 1, sizeof *request->fds);
     if (!request->fds) {
         JS_ThrowOutOfMemory(ctx);
@@ -236,8 +244,12 @@ static JSValue js_spawn(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int a
         free_request(&request);
         return JS_EXCEPTION;
     }
-    pid_t pid = moor_spawn(&request.spawn);
+    // Keeps a place for the pidfd: a program must not be started only to be killed for want of one.
+    int place = eventfd(0, EFD_CLOEXEC);
+    pid_t pid = place < 0 ? -errno : moor_spawn(&request.spawn);
     free_request(&request);
+    if (place >= 0)
+        close(place);
     if (pid < 0)
         return JS_NewInt32(ctx, pid);
     // Nobody but us reaps it, so the pid is its own even if it has ended already.
@@ -363,17 +375,25 @@ static int write_map(pid_t pid, const char *file, const char *text)
     return status;
 }
 
+// What the helper does: it waits to be killed, and does not outlive us (it holds copies of all our fds).
+static _Noreturn void stay_until_killed(pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    while (getppid() == parent)
+        pause();
+    _exit(0);
+}
+
 // The namespace needs a process in it until somebody holds an fd of it. The helper is over before this returns, and its
 // exit signal is none, so that nobody who waits for children meets it.
 static int new_user_namespace(const char *uid_map, const char *gid_map)
 {
+    pid_t parent = getpid();
     pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER, 0, 0, 0, 0);
     if (pid < 0)
         return -errno;
-    if (pid == 0) {
-        for (;;)
-            pause();
-    }
+    if (pid == 0)
+        stay_until_killed(parent);
     int status = write_map(pid, "uid_map", uid_map);
     if (status == 0)
         status = write_map(pid, "gid_map", gid_map);

@@ -48,9 +48,10 @@ static void free_strings(char **strings)
 }
 
 // The paths to try: the name itself when it holds a slash, else below each folder of PATH (an empty one is the current).
+// An empty name stays one, which is ENOENT: below a folder it would be the folder.
 static char **list_candidates(const MoorSpawn *request)
 {
-    if (strchr(request->file, '/')) {
+    if (!*request->file || strchr(request->file, '/')) {
         char **one = calloc(2, sizeof *one);
         if (one && !(one[0] = strdup(request->file))) {
             free(one);
@@ -129,12 +130,13 @@ static int place_fds(Child *child)
 
 static int become(Child *child)
 {
+    bool searches = !strchr(child->request->file, '/');
     int failure = ENOENT;
     for (char **file = child->candidates; *file; file++) {
         execve(*file, child->request->argv, child->request->environment);
         if (errno == EACCES)
             failure = EACCES; // one further on may be better
-        else if (errno != ENOENT && errno != ENOTDIR)
+        else if (!searches || (errno != ENOENT && errno != ENOTDIR))
             return errno;
     }
     return failure;
