@@ -6,8 +6,6 @@ import { MoorError, must } from "../sys/error.ts";
 import type { Pid, Sys } from "../sys/sys.d.ts";
 import { hugePagesFolder } from "./devices.ts";
 import { type CgroupFolders, readMembership } from "./membership.ts";
-import { readMetricsV1 } from "./metrics-v1.ts";
-import { readMetricsV2 } from "./metrics-v2.ts";
 import { type OomWatch, watchOomV1, watchOomV2 } from "./oom.ts";
 import { fieldsOfLines, readCount, tryReadCounts, tryReadText } from "./values.ts";
 
@@ -49,13 +47,18 @@ export class Cgroup {
     return this.data.version;
   }
 
-  /** The stats as the Any that the daemon expects. Zeros, and no error, when the cgroup is gone. */
-  stats(): { typeUrl: string; value: Uint8Array } {
+  /**
+   * The stats as the Any that the daemon expects. Zeros, and no error, when the cgroup is gone. The code for them is
+   * loaded when they are first asked for, and only that of the version that is there.
+   */
+  async stats(): Promise<{ typeUrl: string; value: Uint8Array }> {
     const { folders, version } = this.data;
     if (version === 2) {
+      const { readMetricsV2 } = await import("./metrics-v2.ts");
       const value = readMetricsV2(this.#sys, this.#membershipFolder(), this.#kernel.hugePages);
       return { typeUrl: "io.containerd.cgroups.v2.Metrics", value };
     }
+    const { readMetricsV1 } = await import("./metrics-v1.ts");
     const { proc, hugePages } = this.#kernel;
     return {
       typeUrl: "io.containerd.cgroups.v1.Metrics",

@@ -7,21 +7,21 @@ import { FixtureTree } from "./tree.fixture.ts";
 
 const max = 2n ** 64n - 1n;
 
-function statsV1(t: TestContext, files: Record<string, string>): MetricsV1 {
+async function statsV1(t: TestContext, files: Record<string, string>): Promise<MetricsV1> {
   const tree = new FixtureTree(files);
   t.after(() => tree.end());
   const folders: Record<string, string> = {};
   for (const name of ["cpu", "cpuacct", "memory", "pids", "blkio", "hugetlb", "rdma"])
     folders[name] = `${tree.top}/${name}`;
-  const { typeUrl, value } = new Cgroup(tree.sys, { version: 1, folders }, tree.kernel).stats();
+  const { typeUrl, value } = await new Cgroup(tree.sys, { version: 1, folders }, tree.kernel).stats();
   assert.equal(typeUrl, "io.containerd.cgroups.v1.Metrics");
   return MetricsV1.decode(value);
 }
 
-function statsV2(t: TestContext, files: Record<string, string>): MetricsV2 {
+async function statsV2(t: TestContext, files: Record<string, string>): Promise<MetricsV2> {
   const tree = new FixtureTree(files);
   t.after(() => tree.end());
-  const { typeUrl, value } = new Cgroup(
+  const { typeUrl, value } = await new Cgroup(
     tree.sys,
     { version: 2, folders: { "": `${tree.top}/c` } },
     tree.kernel,
@@ -30,8 +30,8 @@ function statsV2(t: TestContext, files: Record<string, string>): MetricsV2 {
   return MetricsV2.decode(value);
 }
 
-test("stats: version 1, every file", (t) => {
-  const stats = statsV1(t, {
+test("stats: version 1, every file", async (t) => {
+  const stats = await statsV1(t, {
     "cpu/cpu.stat": "nr_periods 5\nnr_throttled 2\nthrottled_time 123456789\nnr_bursts 0\n",
     "cpuacct/cpuacct.stat": "user 123\nsystem 45\n",
     "cpuacct/cpuacct.usage": "1700000001\n",
@@ -89,8 +89,8 @@ test("stats: version 1, every file", (t) => {
   });
 });
 
-test("stats: version 1, the scheduler's counts come before the throttling layer's", (t) => {
-  const { blkio } = statsV1(t, {
+test("stats: version 1, the scheduler's counts come before the throttling layer's", async (t) => {
+  const { blkio } = await statsV1(t, {
     "blkio/blkio.io_service_bytes_recursive": "8:0 Read 5\n",
     "blkio/blkio.sectors_recursive": "8:0 9\n",
     "blkio/blkio.throttle.io_service_bytes": "8:0 Read 6\n",
@@ -99,8 +99,8 @@ test("stats: version 1, the scheduler's counts come before the throttling layer'
   assert.deepEqual(blkio?.sectorsRecursive, [{ op: "", device: "", major: 8n, minor: 0n, value: 9n }]);
 });
 
-test("stats: version 1, a controller that is missing is absent, and of no controller there is no error", (t) => {
-  const stats = statsV1(t, {});
+test("stats: version 1, a controller that is missing is absent, and of no controller there is no error", async (t) => {
+  const stats = await statsV1(t, {});
   assert.deepEqual(
     [stats.pids, stats.memory, stats.memoryOomControl, stats.hugetlb],
     [undefined, undefined, undefined, []],
@@ -108,8 +108,8 @@ test("stats: version 1, a controller that is missing is absent, and of no contro
   assert.equal(stats.cpu?.usage?.total, 0n);
 });
 
-test("stats: version 2, every file", (t) => {
-  const stats = statsV2(t, {
+test("stats: version 2, every file", async (t) => {
+  const stats = await statsV2(t, {
     "c/pids.current": "4\n",
     "c/pids.max": "max\n",
     "c/cpu.stat":
@@ -161,7 +161,7 @@ test("stats: version 2, every file", (t) => {
   assert.deepEqual(stats.rdma?.current[0], { device: "mlx5_0", hcaHandles: 1, hcaObjects: 2 });
 });
 
-test("stats: version 2, of a cgroup that is gone there are zeros and no error", (t) => {
-  const stats = statsV2(t, {});
+test("stats: version 2, of a cgroup that is gone there are zeros and no error", async (t) => {
+  const stats = await statsV2(t, {});
   assert.deepEqual([stats.pids?.current, stats.cpu?.usageUsec, stats.memoryEvents], [0n, 0n, undefined]);
 });

@@ -31,14 +31,21 @@ export function readCount(sys: Sys, path: string, max = unlimited): bigint {
 export function tryReadCounts(sys: Sys, path: string): ((name: string) => bigint) | undefined {
   const text = tryReadText(sys, path);
   if (text === undefined) return undefined;
-  const counts = new Map(fieldsOfLines(text).map(([name = "", value = ""]) => [name, value]));
-  return (name) => parseCount(counts.get(name) ?? "");
+  // Looked up in the text itself: a list of words costs more in this engine than some of them are worth.
+  const lines = `\n${text}`;
+  return (name) => {
+    const start = lines.indexOf(`\n${name} `);
+    if (start < 0) return 0n;
+    const from = start + name.length + 2;
+    const end = lines.indexOf("\n", from);
+    return parseCount(lines.slice(from, end < 0 ? lines.length : end));
+  };
 }
 
 /** The words of each line that has any. */
 export function fieldsOfLines(text: string): string[][] {
   return text
     .split("\n")
-    .map((line) => line.split(/\s+/).filter((word) => word !== ""))
+    .map((line) => line.match(/\S+/g) ?? [])
     .filter((words) => words.length > 0);
 }
