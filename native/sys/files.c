@@ -18,7 +18,7 @@ static JSValue js_open(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int ar
     if (moor_arg_string(ctx, argv[0], "path", &path.text) || moor_arg_int(ctx, argv[1], "flags", &flags) ||
         moor_arg_uint32(ctx, argv[2], "mode", &mode))
         return JS_EXCEPTION;
-    return moor_result(ctx, open(path.text, flags | O_CLOEXEC, mode));
+    return moor_result(ctx, openat(AT_FDCWD, path.text, flags | O_CLOEXEC, mode));
 }
 
 // The kernel's struct open_how; the C library has neither it nor the call.
@@ -78,7 +78,7 @@ static JSValue js_read_text(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, i
     if (moor_arg_string(ctx, argv[0], "path", &path.text) || moor_arg_uint32(ctx, argv[1], "maxBytes", &most))
         return JS_EXCEPTION;
     // Non-blocking, in case somebody has put a FIFO there.
-    int fd = open(path.text, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = openat(AT_FDCWD, path.text, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return JS_NewInt32(ctx, -errno);
     uint8_t *text;
@@ -119,7 +119,7 @@ static JSValue js_write_text(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, 
         return JS_ThrowTypeError(ctx, "sys: text must be a string");
     if (!(text.text = JS_ToCStringLen(ctx, &size, argv[1])))
         return JS_EXCEPTION;
-    int fd = open(path.text, O_WRONLY | O_CLOEXEC | O_NOCTTY | flags, mode);
+    int fd = openat(AT_FDCWD, path.text, O_WRONLY | O_CLOEXEC | O_NOCTTY | flags, mode);
     if (fd < 0)
         return JS_NewInt32(ctx, -errno);
     int status = write_whole(fd, text.text, size);

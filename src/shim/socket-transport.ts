@@ -35,6 +35,8 @@ export class SocketTransport implements Transport {
   #sentOfFirst = 0;
   #queuedBytes = 0;
   #toldFull = false;
+  /** What the loop has been told to wait for. */
+  #watched = 0;
   #paused = false;
   #closing = false;
   #open = true;
@@ -57,7 +59,8 @@ export class SocketTransport implements Transport {
       void Promise.resolve().then(() => events.closed(undefined));
       return;
     }
-    const status = this.#sys.pollStart(this.#fd, this.#wanted(), (ready) => this.#ready(ready));
+    this.#watched = this.#wanted();
+    const status = this.#sys.pollStart(this.#fd, this.#watched, (ready) => this.#ready(ready));
     if (isErrno(status)) this.#end(failure("watch a connection", status));
   }
 
@@ -95,7 +98,11 @@ export class SocketTransport implements Transport {
   }
 
   #watch(): void {
-    if (this.#open && this.#events !== undefined) this.#sys.pollChange(this.#fd, this.#wanted());
+    if (!this.#open || this.#events === undefined) return;
+    const wanted = this.#wanted();
+    if (wanted === this.#watched) return;
+    this.#watched = wanted;
+    this.#sys.pollChange(this.#fd, wanted);
   }
 
   #ready(ready: number): void {
