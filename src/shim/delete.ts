@@ -81,6 +81,7 @@ async function deleteByRuntime(sys: Sys, reaper: Reaper, log: Log, args: ShimArg
   const config = runtimeConfig(options, { namespace, bundle, environ, debug, deadlineMs: runtimeWithinMs });
   const cgroups = findCgroups(sys, config.root, id, bundle);
   try {
+    if (!runtimeKnows(sys, config.root, id)) return;
     const deleted = new Runtime(sys, reaper, log, config).delete(id, true);
     // A little more than the call's own deadline: after that it waits for a killed runtime, which we do not.
     await withDeadline(sys, runtimeWithinMs + 200, `${config.binary} delete`, deleted);
@@ -89,6 +90,15 @@ async function deleteByRuntime(sys: Sys, reaper: Reaper, log: Log, args: ShimArg
       log.warn("processes or cgroups of the container are left", { id, cgroups: cgroups.join(" ") });
     }
   }
+}
+
+/**
+ * Whether the runtime has anything of this container. It keeps what it knows in a folder or in files that are named after
+ * it, in the folder of its state (so do runc, crun, youki and runsc); without any it would only say that there is none.
+ */
+function runtimeKnows(sys: Sys, runtimeRoot: string, id: string): boolean {
+  const entries = sys.readdir(runtimeRoot);
+  return isErrno(entries) ? entries !== ENOENT : entries.some(([name]) => name.includes(id));
 }
 
 function readOptionsOrDefaults(sys: Sys, log: Log, bundle: string): RuntimeOptions {

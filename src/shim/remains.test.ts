@@ -92,6 +92,7 @@ function cgroupfs(folders: Map<string, number[]>, looksToDie: number) {
         .get(path.replace("/cgroup.procs", ""))
         ?.map((pid) => `${pid}\n`)
         .join("") ?? ENOENT,
+    stat: (folder: string) => (folders.has(folder) ? {} : ENOENT),
     readdir: (folder: string) => {
       if (!folders.has(folder)) return ENOENT;
       const names = inside(folder).map((path) => path.slice(folder.length + 1));

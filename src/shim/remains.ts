@@ -40,6 +40,7 @@ export async function clearCgroups(sys: Sys, log: Log, folders: readonly string[
   for (;;) {
     let isLeft = false;
     for (const folder of folders) {
+      if (sys.stat(folder) === ENOENT) continue;
       // A process in a frozen cgroup (version 1) does not even die of SIGKILL. Failing: there is no such file.
       sys.writeText(`${folder}/freezer.state`, "THAWED", 0, 0);
       sys.writeText(`${folder}/cgroup.kill`, "1", 0, 0);
