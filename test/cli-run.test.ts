@@ -106,7 +106,8 @@ test("moor run: open sockets are passed on by LISTEN_FDS", async () => {
   await new Promise<void>((resolve) => server.listen(path, resolve));
   const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
   const inode = readlinkSync(`/proc/self/fd/${fd}`);
-  const script = "echo $LISTEN_FDS $LISTEN_PID $$; readlink /proc/self/fd/3; ls /proc/self/fd | grep -c '^[4-9]'";
+  // Beside the socket, ls has the folder that it lists.
+  const script = "echo $LISTEN_FDS $LISTEN_PID $$; readlink /proc/self/fd/3; ls /proc/self/fd";
   const command = moor.argv("run", bundle, "--", "sh", "-c", script);
   // The variable must name the process that is started with the socket.
   const quoted = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
@@ -119,10 +120,8 @@ test("moor run: open sockets are passed on by LISTEN_FDS", async () => {
   });
   const status = await new Promise((resolve) => child.on("close", resolve));
   server.close();
-  const [variables, socket] = text.split("\n");
-  assert.equal(variables, "1 1 1");
-  assert.equal(socket, inode);
-  assert.equal(typeof status, "number");
+  assert.deepEqual(text.trimEnd().split("\n"), ["1 1 1", inode, "0", "1", "2", "3", "4"]);
+  assert.equal(status, 0);
 });
 
 test("moor run -d: prints the id, and leaves nothing behind but the shim and the container", async () => {

@@ -91,6 +91,7 @@ function makeProgram(setStatus: (status: number) => void, onCommand: (name: stri
     );
 
   command("attach <id>", "connect this terminal (or pipe) to a running container; its end is the command's")
+    .addHelpText("after", "\nWhile nobody is attached, 64 KiB of output wait in a pipe; then the container waits, too.")
     .option("--no-stdin", "only look")
     .option("--close-stdin", "the end of our input is the end of the container's")
     .option("--no-sig-proxy", "keep signals for the command itself (without a terminal they go to the container)")
