@@ -25,6 +25,8 @@ import { Process } from "./process.ts";
 const initPidFile = "init.pid";
 /** fds that a process gets beside its stdio start here. */
 const firstExtraFd = 3;
+/** How long what is in the cgroups of a container half made may take to end. */
+const cgroupsWithinMs = 5_000;
 
 /**
  * Makes the container; the id has been checked.
@@ -175,13 +177,19 @@ async function restoreInit(
   }
 }
 
-/** Takes back what a runtime call left half made. */
-async function forget({ log }: ShimContext, runtime: Runtime, id: string): Promise<void> {
+/** Takes back what a runtime call left half made, also what the runtime has not written down yet. */
+async function forget({ sys, log }: ShimContext, runtime: Runtime, id: string): Promise<void> {
+  // Loaded when it is needed, which is hardly ever.
+  const { clearCgroups, findCgroups } = await import("./remains.ts");
+  const { root, bundle } = runtime.config;
+  const cgroups = findCgroups(sys, root, id, bundle);
   try {
     await runtime.delete(id, true);
   } catch (thrown) {
     log.warn("take back a container half made", { id, error: MoorError.from(thrown).message });
   }
+  if (await clearCgroups(sys, log, cgroups, cgroupsWithinMs)) return;
+  log.warn("processes or cgroups of a container half made are left", { id, cgroups: cgroups.join(" ") });
 }
 
 async function undoMounts({ sys, log }: ShimContext, rootfs: string): Promise<void> {
