@@ -70,9 +70,15 @@ export class TestBundle {
   readonly log: FifoReader;
   #logFd: number | undefined;
 
-  constructor(scene: Scene, args: readonly string[], change?: (spec: OciSpec) => void) {
+  /** @param parent folder of the bundles; the scene's own when it is not given. */
+  constructor(
+    scene: Scene,
+    args: readonly string[],
+    change?: (spec: OciSpec) => void,
+    parent = join(scene.dir, "bundles"),
+  ) {
     this.id = scene.newId("d");
-    this.dir = join(scene.dir, "bundles", this.id);
+    this.dir = join(parent, this.id);
     mkdirSync(join(this.dir, "rootfs"), { recursive: true });
     const spec = ociSpec(scene, this.id, scene.rootfs, ociProcess(args));
     change?.(spec);
