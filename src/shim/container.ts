@@ -120,28 +120,28 @@ export class Container {
       this.init.check("startExec");
       process.ask("start");
       const whenEnded = (exit: Exit): void => this.#ended(process, exit);
-      await this.#starting(process, () => this.setup.gate.run(() => startExec(this.#place(), process, whenEnded)));
+      await this.#starting(process, (tell) =>
+        this.setup.gate.run(() => startExec(this.#place(), process, whenEnded, tell)),
+      );
     } else {
       process.ask("start");
       const { runtime, restore } = this.setup;
-      await this.#starting(process, async () => {
-        if (restore === undefined) {
-          await runtime.start(this.id);
-          return;
+      await this.#starting(process, async (tell) => {
+        if (restore === undefined) await runtime.start(this.id);
+        else {
+          await restore((exit) => this.#ended(process, exit));
+          this.adopt();
         }
-        await restore((exit) => this.#ended(process, exit));
-        this.adopt();
+        tell();
       });
     }
     return process.data.pid;
   }
 
-  async #starting(process: Process, run: () => Promise<void>): Promise<void> {
+  async #starting(process: Process, run: (tell: () => void) => Promise<void>): Promise<void> {
     try {
       process.data.startFailed = false;
-      await run();
-      process.happened("started");
-      this.#events.started(process.data);
+      await run(() => this.#tellStart(process));
     } catch (thrown) {
       process.happened("startFailed");
       // Without a process there will be no exit, so those who wait for one are answered now.
@@ -150,6 +150,15 @@ export class Container {
     } finally {
       this.#tellEarly(process);
     }
+  }
+
+  // An exec may take longer to start than init's exit waits for it: then it is none any more.
+  #tellStart(process: Process): void {
+    if (process !== this.init && this.init.outcome !== undefined) {
+      throw new MoorError("failed_precondition", `start ${process.name}: its container has exited meanwhile`);
+    }
+    process.happened("started");
+    this.#events.started(process.data);
   }
 
   // The exit of a process that came of it all the same was nobody's news: a later answer must not tell of it.

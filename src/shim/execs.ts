@@ -80,9 +80,15 @@ export function makeExec({ context, containerId }: ExecPlace, request: ExecReque
 /**
  * Has the runtime start it; the table has it as `starting`.
  * @param onExit called when it has ended, possibly before this resolves.
+ * @param tell called when it runs; what it throws undoes the start.
  * @throws MoorError when it could not be started; no process and no stream is left then.
  */
-export async function startExec(place: ExecPlace, exec: Exec, onExit: (exit: Exit) => void): Promise<void> {
+export async function startExec(
+  place: ExecPlace,
+  exec: Exec,
+  onExit: (exit: Exit) => void,
+  tell: () => void,
+): Promise<void> {
   const { context, containerId, bundle, options, runtime } = place;
   const { sys, reaper, log, namespace, environ } = context;
   const { execId, stdin, stdout, stderr, terminal } = exec.data;
@@ -107,6 +113,7 @@ export async function startExec(place: ExecPlace, exec: Exec, onExit: (exit: Exi
     if (exec.stdinClosed) stdio.closeStdin();
     exec.stdio = stdio;
     await stdio.attach();
+    tell();
     exec.specText = "";
   } catch (thrown) {
     reported = false;
