@@ -9,6 +9,8 @@ const once: readonly (readonly [seed: number, bug: string])[] = [
   [54, "a pipe for the runtime's output was left open when it could not be watched"],
   [444, "execs outlived init where the runtime's kill --all could not be started"],
   [2622, "Delete of an exec whose start had failed told of an exit that no event had told of"],
+  [17320, "an exec whose start took long was told after its container's exit"],
+  [18801, "the same, and its exit too"],
 ];
 
 suite("lives that once showed a bug", () => {
