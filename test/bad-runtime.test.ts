@@ -137,6 +137,31 @@ test("bad runtime: one that hangs in Create holds up nobody else, and goes with 
   shim.bundle.remove();
 });
 
+test("bad runtime: one that hangs in delete keeps the action delete neither from its answer nor from the rest", async (t) => {
+  if (onlyMoor(t, "no-lock-across-a-wait")) return;
+  const runtime = new HeldRuntime(scene, "delete", "before");
+  const shim = await DirectShim.start(scene, ["/bin/sleep", "1000"]);
+  const { pid } = await shim.create({ options: runtime.options });
+  await shim.call("Start");
+  const shimPid = await shim.shimPid();
+  process.kill(shimPid, "SIGKILL");
+  await until("the shim to be gone", 5_000, () => !isAlive(shimPid));
+  shim.client.close();
+  const remains = ["-bundle", shim.bundle.dir, "delete"];
+  const began = performance.now();
+  const result = await shimAction(scene, shim.bundle, remains);
+  const tookMs = performance.now() - began;
+  assert.ok(tookMs < 5_000, `${tookMs} ms`);
+  assert.equal(DeleteResponse.decode(result.stdoutBytes).exitStatus, 137);
+  assert.match(result.stderr, /no end within/);
+  assert.equal(isAlive(pid), false);
+  assert.equal(existsSync(shim.socketPath), false);
+  // What the runtime alone knows goes when it answers again.
+  runtime.letThrough();
+  await shimAction(scene, shim.bundle, remains);
+  shim.bundle.remove();
+});
+
 test("bad runtime: Create in a bundle whose spec the runtime refuses leaves no mount", async (t) => {
   if (onlyMoor(t, "refusals-have-a-code")) return;
   const shim = await DirectShim.start(scene, ["/bin/true"]);

@@ -26,6 +26,7 @@ import { wireTime } from "./time.ts";
 
 /** Together below the 5 s that a daemon gives `delete`, milliseconds. */
 const runtimeWithinMs = 2_000;
+const secondTryWithinMs = 400;
 const cgroupsWithinMs = 500;
 const unmountWithinMs = 1_000;
 const lockPatienceMs = 500;
@@ -78,18 +79,26 @@ async function deleteByRuntime(sys: Sys, reaper: Reaper, log: Log, args: ShimArg
   const { namespace, id, debug } = args;
   const { environ } = sys;
   const options = bundle === "" ? defaultOptions : readOptionsOrDefaults(sys, log, bundle);
-  const config = runtimeConfig(options, { namespace, bundle, environ, debug, deadlineMs: runtimeWithinMs });
+  const config = runtimeConfig(options, { namespace, bundle, environ, debug });
   const cgroups = findCgroups(sys, config.root, id, bundle);
-  try {
-    if (!runtimeKnows(sys, config.root, id)) return;
-    const deleted = new Runtime(sys, reaper, log, config).delete(id, true);
+  const tryWithin = async (deadlineMs: number): Promise<void> => {
+    const deleted = new Runtime(sys, reaper, log, { ...config, deadlineMs }).delete(id, true);
     // A little more than the call's own deadline: after that it waits for a killed runtime, which we do not.
-    await withDeadline(sys, runtimeWithinMs + 200, `${config.binary} delete`, deleted);
-  } finally {
-    if (!(await clearCgroups(sys, log, cgroups, cgroupsWithinMs))) {
-      log.warn("processes or cgroups of the container are left", { id, cgroups: cgroups.join(" ") });
-    }
+    await withDeadline(sys, deadlineMs + deadlineMs / 10, `${config.binary} delete`, deleted);
+  };
+  let failed = false;
+  try {
+    if (runtimeKnows(sys, config.root, id)) await tryWithin(runtimeWithinMs);
+  } catch (thrown) {
+    failed = true;
+    log.warn("the runtime's delete failed and is tried once more", { id, error: MoorError.from(thrown).message });
   }
+  if (!(await clearCgroups(sys, log, cgroups, cgroupsWithinMs))) {
+    log.warn("processes or cgroups of the container are left", { id, cgroups: cgroups.join(" ") });
+  }
+  // An init that was killed is gone only when its orphans have been reaped, which takes a loaded machine its time; only
+  // then does the runtime let go of what it has written down.
+  if (failed) await tryWithin(secondTryWithinMs);
 }
 
 /**
