@@ -2,7 +2,7 @@
 // long the daemon is away. One event is under way at a time (the daemon handles concurrent calls in any order). Memory
 // is bounded: past a limit the events wait in a file of the bundle, held by fd, so that a removed bundle does no harm.
 
-import { isErrno } from "../sys/errno.ts";
+import { EINTR, isErrno } from "../sys/errno.ts";
 import { grpcCodes, MoorError, must } from "../sys/error.ts";
 import { O_CREAT, O_RDWR, O_TRUNC } from "../sys/flags.ts";
 import type { Log } from "../sys/log.ts";
@@ -331,7 +331,9 @@ class Spool {
     this.#sys.seek(fd, offset);
     for (let done = 0; done < length; ) {
       const count = this.#sys.read(fd, bytes, done, length - done);
-      if (isErrno(count) || count === 0) throw new MoorError("internal", `${this.#path} is shorter than its records`);
+      if (count === EINTR) continue;
+      must(count, `read ${this.#path}`);
+      if (count === 0) throw new MoorError("internal", `${this.#path} is shorter than its records`);
       done += count;
     }
     return bytes;
