@@ -5,8 +5,8 @@ import { Daemon } from "./daemon.ts";
 import { Kernel } from "./kernel.ts";
 import { Observer } from "./observer.ts";
 import { Random } from "./random.ts";
-import type { Reader } from "./reader.ts";
-import { FakeRuntime } from "./runtime.ts";
+import { fifoBytes, type Reader } from "./reader.ts";
+import { FakeRuntime, type MadeProcess } from "./runtime.ts";
 import { Scenario, type World } from "./scenario.ts";
 import { type Shim, startShim } from "./shim.ts";
 import { TaskClient } from "./task-client.ts";
@@ -26,8 +26,16 @@ export interface Story {
   readonly faults: number;
 }
 
+/** What the shim loads when it is first needed: that takes a moment of the real clock, which no life has. */
+const loaded = Promise.all([
+  import("../src/shim/remains.ts"),
+  import("../src/cgroup/metrics-v2.ts"),
+  import("../src/oci/options-toml.ts"),
+]);
+
 /** Lives it. The same seed gives the same story, with a log or without. */
 export async function live(seed: number, wantsLog: boolean): Promise<Story> {
+  await loaded;
   const life = new Life(seed, wantsLog);
   await life.run();
   return life.story();
@@ -45,6 +53,7 @@ class Life {
   readonly #shim: Shim;
   readonly #client: TaskClient;
   readonly #readers: Reader[] = [];
+  readonly #streams = new Map<string, ReadonlyMap<number, Reader>>();
   #broken: string | undefined;
   #turns = 0;
   #isOver = false;
@@ -75,6 +84,7 @@ class Life {
     });
     this.#daemon = new Daemon(this.#kernel.timeline, random, isCalm ? 0 : random.pick([0, 0.1, 0.5]));
     this.#observer = new Observer(this.#runtime.made, broken);
+    this.#observer.onExit = (made) => this.#examineExit(made, temper.forks > 0);
     this.#shim = startShim(this.#kernel, this.#daemon, this.#observer, this.#note, broken);
     this.#client = new TaskClient(this.#shim.client, this.#kernel.timeline, this.#note, broken);
   }
@@ -131,6 +141,7 @@ class Life {
       client: this.#client,
       observer: this.#observer,
       readers: this.#readers,
+      streams: this.#streams,
       isHealed: () => this.#isHealed,
       broken: (text) => this.#breaks(text),
       sleep,
@@ -157,6 +168,23 @@ class Life {
     this.#runtime.manners = { ...this.#runtime.manners, trouble: 0 };
     this.#daemon.comeBack();
     for (const reader of this.#readers) reader.hurry();
+  }
+
+  /** An exit is being told: what it wrote is where its reader finds it, and an out-of-memory kill was told before. */
+  #examineExit({ containerId, execId, outputs }: MadeProcess, mayHaveChildren: boolean): void {
+    const container = this.#runtime.containers.get(containerId);
+    const wasSeen =
+      this.#kernel.faults.count === 0 && execId === "" && container !== undefined && container.oomKills > 0;
+    if (wasSeen && !this.#observer.ooms.has(containerId))
+      this.#breaks(`${containerId}: its OOM is not told before its exit`);
+    for (const [fd, reader] of this.#streams.get(`${containerId}/${execId}`) ?? []) {
+      const written = outputs.get(fd)?.written ?? 0;
+      // What never filled the FIFO was not held up by anything.
+      if (mayHaveChildren || reader.hasLeft || written > fifoBytes || reader.arrived === written) continue;
+      this.#breaks(
+        `${reader.path}: ${written} bytes were written before the exit that is told, ${reader.arrived} have come`,
+      );
+    }
   }
 
   /** All is over: what is left that should not be, and what is missing. */

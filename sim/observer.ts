@@ -49,6 +49,8 @@ export class Observer {
   readonly #broken: (text: string) => void;
   readonly ooms = new Map<string, number>();
   eventCount = 0;
+  /** Called for each exit that is told, when it is. */
+  onExit: (made: MadeProcess) => void = () => undefined;
 
   constructor(made: readonly MadeProcess[], broken: (text: string) => void) {
     this.#made = made;
@@ -139,7 +141,7 @@ export class Observer {
     if (course.startedPid !== undefined) this.#broken(`${course.what} is started twice`);
     if (course.exit !== undefined) this.#broken(`${course.what} is started after its exit`);
     if (container?.init.exit !== undefined) this.#broken(`${course.what} is started after its container's exit`);
-    if (this.#truth(containerId, execId, pid) === undefined) this.#broken(`${course.what} is started as pid ${pid}`);
+    if (this.#madeAs(containerId, execId, pid) === undefined) this.#broken(`${course.what} is started as pid ${pid}`);
     course.startedPid = pid;
   }
 
@@ -161,7 +163,9 @@ export class Observer {
         }
       }
     }
-    const status = this.#truth(containerId, execId, pid);
+    const made = this.#madeAs(containerId, execId, pid);
+    if (made !== undefined) this.onExit(made);
+    const status = statusOf(made);
     if (status !== exitStatus) this.#broken(`${course.what} ended with ${status}, and ${exitStatus} is told`);
     course.exit = { pid, status: exitStatus, at: `${exitedAt?.seconds}.${exitedAt?.nanos}` };
     this.#exits.add(`${containerId} ${id} ${course.exit.at} ${exitStatus}`);
@@ -177,15 +181,20 @@ export class Observer {
     this.#containers.delete(containerId);
   }
 
-  /** The status the kernel has: -1 while it lives; undefined: there is no such process. */
-  #truth(containerId: string, execId: string, pid: number): number | undefined {
-    let made: MadeProcess | undefined;
-    for (const each of this.#made) {
-      if (each.containerId === containerId && each.execId === execId && each.process.pid === pid) made = each;
+  /** The last process of this name and pid. */
+  #madeAs(containerId: string, execId: string, pid: number): MadeProcess | undefined {
+    let found: MadeProcess | undefined;
+    for (const made of this.#made) {
+      if (made.containerId === containerId && made.execId === execId && made.process.pid === pid) found = made;
     }
-    if (made === undefined) return undefined;
-    const { ended } = made.process;
-    if (ended === undefined) return -1;
-    return ended.code === 1 ? ended.status & 0xff : 128 + ended.status;
+    return found;
   }
+}
+
+/** The status the kernel has: -1 while it lives; undefined: there is no such process. */
+function statusOf(made: MadeProcess | undefined): number | undefined {
+  if (made === undefined) return undefined;
+  const { ended } = made.process;
+  if (ended === undefined) return -1;
+  return ended.code === 1 ? ended.status & 0xff : 128 + ended.status;
 }

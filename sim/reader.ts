@@ -7,6 +7,9 @@ import type { Kernel } from "./kernel.ts";
 import type { Output } from "./program.ts";
 import type { Pipe } from "./pipe.ts";
 
+/** What a client's FIFO holds. */
+export const fifoBytes = 128;
+
 export class Reader {
   readonly path: string;
   /** What the process that has this stream writes, once it is known. */
@@ -30,13 +33,14 @@ export class Reader {
     this.#broken = broken;
     this.#laziness = laziness;
     this.path = path;
-    this.#pipe = kernel.files.makeFifo(path, 128);
+    this.#pipe = kernel.files.makeFifo(path, fifoBytes);
     this.#come();
     this.#pipe.watchers.add(() => this.#look());
   }
 
-  get got(): number {
-    return this.#got;
+  /** Bytes that it has, or that wait for it in the FIFO. */
+  get arrived(): number {
+    return this.#got + this.#pipe.bytes;
   }
 
   leave(): void {

@@ -20,6 +20,8 @@ export interface World {
   readonly client: TaskClient;
   readonly observer: Observer;
   readonly readers: Reader[];
+  /** By "container/exec": who reads its output, by fd, as it was last accepted. */
+  readonly streams: Map<string, ReadonlyMap<number, Reader>>;
   /** Nothing fails any more. */
   readonly isHealed: () => boolean;
   readonly broken: (text: string) => void;
@@ -55,6 +57,7 @@ export class Scenario {
     await sleep(random.delay(50));
     const streams = this.#makeStreams();
     const { terminal, stdin, stdout, stderr } = streams;
+    this.#claim(streams, "");
     const created = await client.call("Create", {
       id: this.#id,
       bundle: this.#bundle,
@@ -168,6 +171,15 @@ export class Scenario {
     return path;
   }
 
+  #claim({ stdout, stderr, readers }: Streams, execId: string): void {
+    const byFd = new Map<number, Reader>();
+    for (const reader of readers) {
+      if (reader.path === stdout) byFd.set(1, reader);
+      else if (reader.path === stderr) byFd.set(2, reader);
+    }
+    this.#world.streams.set(`${this.#id}/${execId}`, byFd);
+  }
+
   #follow({ stdout, stderr, readers }: Streams, pid: number, execId: string): void {
     const made = this.#world.runtime.find(this.#id, execId, pid);
     for (const reader of readers) {
@@ -246,6 +258,7 @@ export class Scenario {
     const spec = { typeUrl: "x", value: encoder.encode("{}") };
     const added = await client.call("Exec", { id, execId, terminal, stdin, stdout, stderr, spec });
     if (added instanceof StatusError) return;
+    this.#claim(streams, execId);
     if (random.chance(0.1)) await client.call("CloseIO", { id, execId, stdin: true });
     const waiting = random.chance(0.8) ? this.#wait(execId) : undefined;
     await sleep(random.delay(30));
