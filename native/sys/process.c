@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -244,15 +243,12 @@ static JSValue js_spawn(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int a
         free_request(&request);
         return JS_EXCEPTION;
     }
-    // Keeps a place for the pidfd: a program must not be started only to be killed for want of one.
-    int place = eventfd(0, EFD_CLOEXEC);
-    pid_t pid = place < 0 ? -errno : moor_spawn(&request.spawn);
+    pid_t pid = moor_spawn(&request.spawn);
     free_request(&request);
-    if (place >= 0)
-        close(place);
     if (pid < 0)
         return JS_NewInt32(ctx, pid);
-    // Nobody but us reaps it, so the pid is its own even if it has ended already.
+    // Nobody but us reaps it, so the pid is its own even if it has ended already. There is a free fd: the child needed one
+    // of the same number of fds to become the program.
     int pidfd = open_pidfd(pid);
     JSValue made = pidfd < 0 ? JS_NewInt32(ctx, -errno) : JS_NewObject(ctx);
     if (pidfd >= 0 && !JS_IsException(made)) {

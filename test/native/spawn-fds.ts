@@ -1,8 +1,9 @@
-// The fd table of a spawned program in every order of sources over targets, and a spawn that has no fd left to tell of
-// its child by. (Other facts of spawn are in spawn.ts.)
+// The fd table of a spawned program in every order of sources over targets; a spawn that finds no free fd; and that ours,
+// table and signals, are the same after it. (Other facts of spawn are in spawn.ts.)
 
 import sys from "sys";
-import { EMFILE } from "../../src/sys/errno.ts";
+import { EAGAIN, EMFILE, ENOENT } from "../../src/sys/errno.ts";
+import { O_CREAT } from "../../src/sys/flags.ts";
 import type { Fd, FdMapping } from "../../src/sys/sys.d.ts";
 import {
   check,
@@ -12,6 +13,7 @@ import {
   finish,
   good,
   makeFolder,
+  ok,
   openFds,
   outputOf,
   readAll,
@@ -22,6 +24,7 @@ import {
 
 const path = "PATH=/usr/bin:/bin";
 const waits = 62;
+const inOpen = 0x20;
 
 function request(argv: readonly string[], fds: readonly FdMapping[] = []) {
   return { file: argv[0] ?? "", argv, env: [path], fds };
@@ -73,6 +76,9 @@ async function withOwnStandardFds(body: () => Promise<void>): Promise<void> {
   }
 }
 
+const ownSignals = () => good(sys.readText("/proc/self/status", 8192), "status").match(/^Sig(?:Blk|Ign|Cgt):.*$/gm);
+const signalsBefore = ownSignals(); // before the first spawn of all
+
 await outputOf(request(["true"])); // the loop's own fd is there from now on
 const fdsBefore = openFds();
 
@@ -94,20 +100,36 @@ await check("every order of four sources over their own four numbers, 0 and 1 in
   });
 });
 
-await check("without an fd left for the pidfd nothing is started", async () => {
+await check("without a free fd nothing is started", async () => {
   const folder = makeFolder();
+  const program = `${folder}/program`;
+  good(sys.writeText(program, "#!/bin/sh\n", O_CREAT, 0o700), "writeText");
+  const watch = good(sys.inotifyCreate(), "inotifyCreate");
+  good(sys.inotifyAdd(watch, program, inOpen), "inotifyAdd");
   const limit = (...more: string[]) => outputOf(request(["prlimit", "--pid", `${sys.getpid()}`, ...more]));
   const before = (await limit("--nofile", "--output=SOFT", "--noheadings")).trim();
   await limit("--nofile=128:");
   const fillers: Fd[] = [];
   for (let fd = sys.eventfd(); fd >= 0; fd = sys.eventfd()) fillers.push(fd as Fd);
-  const status = sys.spawn(request(["touch", `${folder}/started`]));
+  const status = sys.spawn(request([program]));
   for (const fd of fillers) good(sys.close(fd), "close");
   await limit(`--nofile=${before}:`);
   fails(status, EMFILE, "spawn");
   equal([sys.peekAny(), children()], [undefined, []]);
-  equal(sys.readdir(folder), []);
+  fails(sys.read(watch, new Uint8Array(64), 0, 64), EAGAIN, "the program was opened: read of the watch");
+  equal((await reaped(good(sys.spawn(request([program])), "spawn"))).status, 0);
+  ok(good(sys.read(watch, new Uint8Array(64), 0, 64), "read") > 0, "a start is seen by the watch");
+  good(sys.close(watch), "close");
   removeFolder(folder);
+});
+
+await check("our own signals are after a spawn what they were before it, also when it fails", async () => {
+  equal(signalsBefore?.length, 3);
+  const child = good(sys.spawn(request(["true"])), "spawn");
+  equal(ownSignals(), signalsBefore);
+  fails(sys.spawn(request(["/nowhere"])), ENOENT, "spawn");
+  equal(ownSignals(), signalsBefore);
+  equal((await reaped(child)).status, 0);
 });
 
 await check("a table longer than there are targets is a TypeError, and takes no memory", () => {
