@@ -118,6 +118,7 @@ test("moor attach: while nobody is attached, output fills a FIFO and then holds 
   // Much more than pipes hold is still to come.
   assert.equal((await moor.line(id))?.status, "running");
   const result = await moor.run(["attach", id]);
+  assert.equal(result.stdout.length, 588_895);
   assert.ok(result.stdout === Array.from({ length: lines }, (_value, index) => `${index + 1}\n`).join(""));
   assert.equal(result.status, 0);
   await moor.ok("rm", id);

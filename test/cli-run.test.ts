@@ -11,7 +11,7 @@ import { run, runOk } from "./harness/command.ts";
 import { useMoor } from "./harness/moor-command.ts";
 import { childrenOf, isAlive, markedProcesses, processInfo } from "./harness/processes.ts";
 import { useScene } from "./harness/scene.ts";
-import { until } from "./harness/until.ts";
+import { staysPending, until } from "./harness/until.ts";
 
 let bundle = "";
 const scene = useScene({
@@ -213,6 +213,22 @@ test("moor run: much output arrives whole", async () => {
   const result = await moor.run(["run", bundle, "--", "seq", "1", String(count)]);
   const expected = Array.from({ length: count }, (_value, index) => `${index + 1}\n`).join("");
   assert.ok(result.stdout === expected, `${result.stdout.length} bytes of ${expected.length} came, or others`);
+});
+
+test("moor run: a reader who is slow loses nothing, however long ago the container has ended", async () => {
+  const go = join(scene.dir, "slow-go");
+  const id = scene.newId("slow");
+  // What the pipe to the reader takes, and a little that has to wait in moor and in the FIFO.
+  const lines = 30_000;
+  const quoted = moor.argv("run", "--id", id, bundle, "--", "seq", "1", String(lines)).map((word) => `'${word}'`);
+  const script = `${quoted.join(" ")} | { until [ -e ${go} ]; do sleep 0.02; done; cat; }; echo \${PIPESTATUS[0]}`;
+  const reading = run(["bash", "-c", script]);
+  await until("the container's end", 10_000, () => existsSync(moor.file(id, "exits.json")));
+  await staysPending("moor run", 1_500, reading);
+  writeFileSync(go, "");
+  const expected = Array.from({ length: lines }, (_value, index) => `${index + 1}\n`).join("");
+  const { stdout } = await reading;
+  assert.ok(stdout === `${expected}0\n`, `${stdout.length} bytes came, or others`);
 });
 
 test("moor run: ended while the container is made, in whatever way, it leaves nothing", async () => {

@@ -27,4 +27,16 @@ async function main(): Promise<number> {
   }
 }
 
-process.exit(await main());
+/** Resolves when all that was written is with the kernel, or cannot be written: a pipe that is full takes it later. */
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.writableLength === 0) resolve();
+    else stream.write("", () => resolve());
+  });
+}
+
+// A reader that has left (moor ps | head) is no fault of ours.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+const status = await main();
+await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+process.exit(status);

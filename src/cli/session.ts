@@ -54,6 +54,8 @@ export class Session {
   readonly #end: Promise<SessionEnd>;
   #finish: (end: SessionEnd) => void = () => undefined;
   #lastOutputMs = 0;
+  /** Of our own outputs, those whose reader is slow: silence on the other side means nothing then. */
+  #held = 0;
 
   constructor(client: ShimClient, streams: SessionStreams, options: SessionOptions, log: CliLog) {
     this.#client = client;
@@ -141,7 +143,12 @@ export class Session {
         this.#lastOutputMs = performance.now();
         if (to.write(chunk)) return;
         from.pause();
-        to.once("drain", () => from.resume());
+        this.#held++;
+        to.once("drain", () => {
+          this.#held--;
+          this.#lastOutputMs = performance.now();
+          from.resume();
+        });
       });
       // Not by its events: a process that wrote nothing may have ended before there was anyone to listen.
       finished(from, { writable: false }, (fault) => {
@@ -160,7 +167,7 @@ export class Session {
     let timer: NodeJS.Timeout | undefined;
     const silent = new Promise<void>((resolve) => {
       const check = (): void => {
-        const leftMs = this.#lastOutputMs + quietMs - performance.now();
+        const leftMs = this.#held > 0 ? quietMs : this.#lastOutputMs + quietMs - performance.now();
         if (over || leftMs <= 0) resolve();
         else timer = setTimeout(check, leftMs);
       };
