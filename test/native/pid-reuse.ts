@@ -31,10 +31,16 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-function shell(script: string, output?: Fd): OwnedProcess {
+function shell(script: string, output?: Fd, input?: Fd): OwnedProcess {
   const fds = [{ target: 2, source: 2 as Fd }];
   if (output !== undefined) fds.push({ target: 1, source: output });
+  if (input !== undefined) fds.push({ target: 3, source: input });
   return reaper.spawn({ file: "/bin/sh", argv: ["sh", "-c", script], env: ["PATH=/bin:/usr/bin"], fds });
+}
+
+/** A child of the shell's that ends when fd 3 does: a shell that is still there might reap it by itself. */
+function leftBehind(status: number): string {
+  return `{ read x <&3; exit ${status}; } &`;
 }
 
 const longLived = () => shell("exec sleep 1000");
@@ -52,9 +58,12 @@ async function ended(owned: OwnedProcess): Promise<void> {
 /** A process that a runtime of ours has left behind, which exits with the status; the runtime's exit is over. */
 async function abandoned(status: number): Promise<Pid> {
   const [readFd, writeFd] = good(sys.pipe(0), "pipe");
-  const runtime = shell(`(exit ${status}) & echo $!`, writeFd);
+  const [gateFd, openGateFd] = good(sys.pipe(0), "pipe");
+  const runtime = shell(`${leftBehind(status)} echo $!`, writeFd, gateFd);
   sys.close(writeFd);
+  sys.close(gateFd);
   await runtime.exited;
+  sys.close(openGateFd);
   const bytes = new Uint8Array(16);
   const length = good(sys.read(readFd, bytes, 0, bytes.length), "read the pid");
   sys.close(readFd);
@@ -158,8 +167,11 @@ async function facts(): Promise<void> {
 
   await check("many at once: each exit is its own, orphans too; no fd, no zombie is left", async () => {
     const orphansBefore = reaper.state().orphans;
-    const all = Array.from({ length: 100 }, (_, index) => shell(`(exit 1) & exit ${index}`));
+    const [gateFd, openGateFd] = good(sys.pipe(0), "pipe");
+    const all = Array.from({ length: 100 }, (_, index) => shell(`${leftBehind(1)} exit ${index}`, undefined, gateFd));
+    sys.close(gateFd);
     for (const [index, each] of all.entries()) equal((await each.exited).status, index);
+    sys.close(openGateFd);
     await until(() => reaper.state().orphans === orphansBefore + all.length);
     equal(openFds(), fdsBefore, "open fds");
     equal(good(sys.readText("/proc/self/task/1/children", 4096), "children"), "");
