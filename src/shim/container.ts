@@ -360,6 +360,8 @@ export class Container {
     const { sys, log } = this.#context;
     const { execId } = exec.data;
     exec.stdio?.release();
+    // Never started, or not to be: who waits for its exit would wait for ever.
+    if (exec.owned === undefined) exec.failStart();
     this.execs.delete(execId);
     // Leftovers go with the bundle.
     sys.unlink(`${this.setup.bundle}/${execId}.pid`);
@@ -375,6 +377,7 @@ export class Container {
     const { runtime, mountedRootfs } = this.setup;
     for (const exec of this.execs.values()) exec.stdio?.release();
     await runtime.delete(this.id, false);
+    for (const exec of this.execs.values()) if (exec.owned === undefined) exec.failStart();
     if (mountedRootfs !== "") {
       const detached = await unmountAll(sys, mountedRootfs);
       if (detached.length > 0)
