@@ -182,7 +182,13 @@ async function forget({ sys, log }: ShimContext, runtime: Runtime, id: string): 
   // Loaded when it is needed, which is hardly ever.
   const { clearCgroups, findCgroups } = await import("./remains.ts");
   const { root, bundle } = runtime.config;
-  const cgroups = findCgroups(sys, root, id, bundle);
+  let cgroups: ReturnType<typeof findCgroups> = [];
+  try {
+    cgroups = findCgroups(sys, root, id, bundle);
+  } catch (thrown) {
+    // Without fds, as it may be just then. The runtime does most of it, and it is the first failure that is told.
+    log.warn("find the cgroups of a container half made", { id, error: MoorError.from(thrown).message });
+  }
   try {
     await runtime.delete(id, true);
   } catch (thrown) {
