@@ -153,6 +153,9 @@ class Life {
     await Promise.all(scenarios.map((scenario) => scenario.end()));
     for (const id of this.#shim.halfMade) this.#runtime.remove(id);
     for (const container of this.#runtime.containers.values()) this.#breaks(`the runtime still has ${container.id}`);
+    // Answers on their way.
+    await sleep(1000);
+    for (const call of this.#client.waiting) this.#breaks(`never answered: ${call}`);
     await this.#client.call("Shutdown", {});
     if (!this.#shim.hasLeft()) this.#breaks("Shutdown is without effect");
     await this.#shim.publisher.idle();

@@ -11,6 +11,8 @@ const once: readonly (readonly [seed: number, bug: string])[] = [
   [2622, "Delete of an exec whose start had failed told of an exit that no event had told of"],
   [17320, "an exec whose start took long was told after its container's exit"],
   [18801, "the same, and its exit too"],
+  [2, "who waited for an exec that was deleted unstarted was never answered"],
+  [202777, "a container half made stayed with the runtime when its cgroups could not be looked up"],
   [108347, "a read of the spool that was interrupted lost the events in it"],
 ];
 
