@@ -1,20 +1,7 @@
-// What the simulated machine answers to the calls about fds, files, processes, sockets and terminals. Each does what
-// Linux does as far as the shim can tell.
+// What the simulated machine answers to the calls about fds, files and text. Each does what Linux does as far as the shim
+// can tell.
 
-import {
-  EAGAIN,
-  EBADF,
-  ECHILD,
-  EEXIST,
-  EFBIG,
-  EINVAL,
-  EISDIR,
-  ENOENT,
-  ENOTDIR,
-  ENXIO,
-  ESRCH,
-  isErrno,
-} from "../src/sys/errno.ts";
+import { EAGAIN, EBADF, EEXIST, EFBIG, EINVAL, EISDIR, ENOENT, ENOTDIR, ENXIO, isErrno } from "../src/sys/errno.ts";
 import {
   O_CREAT,
   O_EXCL,
@@ -27,10 +14,11 @@ import {
   S_IFREG,
   S_IFSOCK,
 } from "../src/sys/flags.ts";
-import type { Errno, Fd, FileStat, Pid, SpawnRequest, Status, Sys } from "../src/sys/sys.d.ts";
+import type { Errno, Fd, FileStat, Pid, Status, Sys } from "../src/sys/sys.d.ts";
 import { Description, type Node } from "./files.ts";
 import type { Kernel } from "./kernel.ts";
 import { Pipe } from "./pipe.ts";
+import { processCalls, socketCalls } from "./process-calls.ts";
 
 /** What a pipe of this machine holds: little, so that it is full soon. */
 export const pipeBytes = 96;
@@ -212,81 +200,6 @@ function fileCalls(kernel: Kernel): Partial<Sys> {
       description.onRelease = () => node.inotifies.delete(description);
       return 1;
     },
-  };
-}
-
-function processCalls(kernel: Kernel): Partial<Sys> {
-  const { processes } = kernel;
-  return {
-    getpid: () => processes.self,
-    getuid: () => 0,
-    spawn: (request) => spawn(kernel, request),
-    peekAny: () => processes.peekAny(),
-    peekPid: (pid) => processes.peek(pid),
-    reap: (pid) => {
-      const exit = processes.reap(pid);
-      if (exit === undefined || exit === ECHILD)
-        kernel.options.broken(`process ${pid} is reaped and is no zombie of ours`);
-      return exit;
-    },
-    kill: (pid, signal) => {
-      const target = processes.all.get(pid as Pid);
-      if (pid > 0 && target !== undefined && target.parent !== processes.self) {
-        kernel.options.broken(`signal ${signal} is sent to ${target.what}, which is no child of ours`);
-      }
-      if (pid === 0 || pid === -1 || pid === processes.self) return ESRCH;
-      return processes.kill(pid, signal);
-    },
-  };
-}
-
-function spawn(kernel: Kernel, request: SpawnRequest): { pid: Pid; pidfd: Fd } | Errno {
-  const { processes } = kernel;
-  const born = processes.fork(processes.self, request.argv.join(" "));
-  if (born === undefined) return EAGAIN;
-  if (request.newGroup === true) born.group = born.pid;
-  born.parentDeathSignal = request.parentDeathSignal !== undefined;
-  for (const { target, source } of request.fds) {
-    const description = kernel.find(source);
-    if (description !== undefined) born.fds.set(target, description.share());
-  }
-  if (!kernel.options.exec(born, request)) {
-    processes.abandon(born);
-    return ENOENT;
-  }
-  return { pid: born.pid, pidfd: kernel.open(new Description("pidfd", `pidfd of ${born.pid}`)) };
-}
-
-function socketCalls(kernel: Kernel): Partial<Sys> {
-  return {
-    unixBind: (path) => {
-      if (kernel.files.get(path) !== undefined) return EEXIST;
-      const listener = new Description("listener", path);
-      kernel.files.put(path, { kind: "socket", listener });
-      return kernel.open(listener);
-    },
-    listen: () => 0,
-    accept: (fd) => {
-      const client = kernel.find(fd)?.inbox.shift();
-      if (client === undefined) return EAGAIN;
-      const accepted = kernel.open(client);
-      client.release();
-      return accepted;
-    },
-    peerCredentials: () => ({ pid: 2 as Pid, uid: 0, gid: 0 }),
-    receiveFds: (fd) => {
-      const connection = kernel.find(fd);
-      if (connection === undefined) return EBADF;
-      if (connection.inbox.length === 0) return connection.pending ? { bytes: 0, fds: [] } : EAGAIN;
-      const fds = connection.inbox.splice(0).map((sent) => {
-        const received = kernel.open(sent);
-        sent.release();
-        return received;
-      });
-      return { bytes: 1, fds };
-    },
-    isTty: (fd) => kernel.find(fd)?.kind === "tty",
-    ttySetSize: (fd) => (kernel.find(fd)?.kind === "tty" ? 0 : EINVAL),
   };
 }
 

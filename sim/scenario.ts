@@ -182,7 +182,10 @@ export class Scenario {
 
   #follow({ stdout, stderr, readers }: Streams, pid: number, execId: string): void {
     const made = this.#world.runtime.find(this.#id, execId, pid);
+    const claimed = [...(this.#world.streams.get(`${this.#id}/${execId}`)?.values() ?? [])];
     for (const reader of readers) {
+      // Another client has used the id again meanwhile, and it is its exec that was started.
+      if (!claimed.includes(reader)) continue;
       if (reader.path === stdout) reader.expected = made?.outputs.get(1);
       else if (reader.path === stderr) reader.expected = made?.outputs.get(2);
     }
