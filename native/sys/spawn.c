@@ -18,6 +18,8 @@
 #define SYS_close_range 436 // the same number on every architecture; musl 1.2.3 has it, older headers may not
 #endif
 
+enum { HIGHEST_SIGNAL = 64, KERNEL_SIGSET_BYTES = 8 };
+
 static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 // What the child needs beside the request, made ready before it exists.
@@ -86,9 +88,11 @@ static char **list_candidates(const MoorSpawn *request)
 // What we ignore (SIGPIPE) or were started with ignored would stay so in the program.
 static void default_signals(void)
 {
-    struct sigaction action = {.sa_handler = SIG_DFL};
-    for (int number = 1; number < NSIG; number++)
-        sigaction(number, &action, NULL); // EINVAL: not ours to change
+    // By the system call: the libc keeps two or three signals for itself, and one of those may be ignored as well. All zeros
+    // is SIG_DFL without flags and mask in the kernel's own form of the struct, on every architecture.
+    static const char defaults[64];
+    for (int number = 1; number <= HIGHEST_SIGNAL; number++)
+        syscall(SYS_rt_sigaction, number, defaults, NULL, KERNEL_SIGSET_BYTES); // EINVAL: not ours to change
 }
 
 // Every source is first copied above all targets, so that no target overwrites a source that is still needed.
