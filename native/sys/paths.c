@@ -56,25 +56,34 @@ static JSValue js_fstat(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int a
     return new_stat(ctx, fstat(fd, &status), &status);
 }
 
-static JSValue js_fs_type(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int argc MOOR_UNUSED, JSValueConst *argv)
+// What statfs(2) says of the file system at a path, or the exception or -errno that takes its place in *failed.
+static bool read_statfs(JSContext *ctx, JSValueConst value, struct statfs *status, JSValue *failed)
 {
     MOOR_STRING(path, ctx);
+    if (moor_arg_string(ctx, value, "path", &path.text))
+        *failed = JS_EXCEPTION;
+    else if (statfs(path.text, status) < 0)
+        *failed = JS_NewInt32(ctx, -errno);
+    else
+        return true;
+    return false;
+}
+
+static JSValue js_fs_type(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int argc MOOR_UNUSED, JSValueConst *argv)
+{
     struct statfs status;
-    if (moor_arg_string(ctx, argv[0], "path", &path.text))
-        return JS_EXCEPTION;
-    if (statfs(path.text, &status) < 0)
-        return JS_NewInt32(ctx, -errno);
+    JSValue failed;
+    if (!read_statfs(ctx, argv[0], &status, &failed))
+        return failed;
     return JS_NewInt64(ctx, (uint32_t)status.f_type); // magic numbers have 32 bits; here and there they are signed
 }
 
 static JSValue js_fs_flags(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int argc MOOR_UNUSED, JSValueConst *argv)
 {
-    MOOR_STRING(path, ctx);
     struct statfs status;
-    if (moor_arg_string(ctx, argv[0], "path", &path.text))
-        return JS_EXCEPTION;
-    if (statfs(path.text, &status) < 0)
-        return JS_NewInt32(ctx, -errno);
+    JSValue failed;
+    if (!read_statfs(ctx, argv[0], &status, &failed))
+        return failed;
     return JS_NewInt64(ctx, (int64_t)status.f_flags & ~0x20); // 0x20 says only that the kernel knows the rest
 }
 

@@ -11,7 +11,7 @@ import { decodeOptions, type RuntimeOptions } from "../oci/options.ts";
 import { writeOptions } from "../oci/options-file.ts";
 import { Runtime, runtimeConfig } from "../oci/runtime.ts";
 import { RuntimeError } from "../oci/runtime-error.ts";
-import type { Exit } from "../reaper/reaper.ts";
+import type { Announcement, Exit, OwnedProcess } from "../reaper/reaper.ts";
 import { MoorError } from "../sys/error.ts";
 import { S_IFDIR, S_IFMT, SIGKILL } from "../sys/flags.ts";
 import { isErrno } from "../sys/errno.ts";
@@ -97,72 +97,61 @@ interface InitParts {
   readonly init: Process;
 }
 
-async function createInit(
+function createInit(
   context: ShimContext,
-  { request, options, runtime, init }: InitParts,
+  parts: InitParts,
   listenFds: readonly Fd[],
   onExit: (exit: Exit) => void,
 ): Promise<void> {
+  const { request, options, runtime } = parts;
   const { id, bundle } = request;
-  const stdio = init.stdio as Stdio;
-  const announcement = context.reaper.announce();
-  try {
-    const sockets = listenFds.map((source, i) => ({ target: firstExtraFd + i, source }));
-    init.owned = await runtime.create(
-      id,
-      bundle,
-      {
-        pidFile: `${bundle}/${initPidFile}`,
-        consoleSocket: stdio.consoleSocket,
-        noPivot: options.noPivotRoot,
-        noNewKeyring: options.noNewKeyring,
-        fds: [...stdio.childFds, ...sockets],
-        listenFds: sockets.length,
-      },
-      announcement,
-      onExit,
-    );
-    init.data.pid = init.owned.pid;
-    await stdio.attach();
-  } catch (thrown) {
-    init.owned?.signal(SIGKILL);
-    // What the runtime refused it has taken back itself (or it is another's, of the same id). All else is half made.
-    if (!(thrown instanceof RuntimeError) || thrown.killed) await forget(context, runtime, id);
-    throw thrown;
-  } finally {
-    announcement.end();
-  }
+  const sockets = listenFds.map((source, i) => ({ target: firstExtraFd + i, source }));
+  return makeInit(context, parts, onExit, ({ childFds, consoleSocket }, announcement, whenEnded) => {
+    const wanted = {
+      pidFile: `${bundle}/${initPidFile}`,
+      consoleSocket,
+      noPivot: options.noPivotRoot,
+      noNewKeyring: options.noNewKeyring,
+      fds: [...childFds, ...sockets],
+      listenFds: sockets.length,
+    };
+    return runtime.create(id, bundle, wanted, announcement, whenEnded);
+  });
 }
 
 /** Start of a container that was created from a checkpoint. */
-async function restoreInit(
-  context: ShimContext,
-  { request, options, runtime, init }: InitParts,
-  onExit: (exit: Exit) => void,
-): Promise<void> {
+function restoreInit(context: ShimContext, parts: InitParts, onExit: (exit: Exit) => void): Promise<void> {
+  const { request, options, runtime } = parts;
   const { id, bundle, checkpoint, parentCheckpoint } = request;
+  return makeInit(context, parts, onExit, ({ childFds, consoleSocket }, announcement, whenEnded) => {
+    const wanted = {
+      pidFile: `${bundle}/${initPidFile}`,
+      consoleSocket,
+      noPivot: options.noPivotRoot,
+      fds: childFds,
+      imagePath: checkpoint,
+      workPath: options.criuWorkPath,
+      parentPath: parentCheckpoint,
+      openTcp: false,
+    };
+    return runtime.restore(id, bundle, wanted, announcement, whenEnded);
+  });
+}
+
+/** Has the runtime make init, and connects its streams. What fails leaves no process, and of an exit of it nobody is told. */
+async function makeInit(
+  context: ShimContext,
+  { request, runtime, init }: InitParts,
+  onExit: (exit: Exit) => void,
+  make: (stdio: Stdio, announcement: Announcement, whenEnded: (exit: Exit) => void) => Promise<OwnedProcess>,
+): Promise<void> {
   const stdio = init.stdio as Stdio;
   const announcement = context.reaper.announce();
   let reported = true;
   try {
-    init.owned = await runtime.restore(
-      id,
-      bundle,
-      {
-        pidFile: `${bundle}/${initPidFile}`,
-        consoleSocket: stdio.consoleSocket,
-        noPivot: options.noPivotRoot,
-        fds: stdio.childFds,
-        imagePath: checkpoint,
-        workPath: options.criuWorkPath,
-        parentPath: parentCheckpoint,
-        openTcp: false,
-      },
-      announcement,
-      (exit) => {
-        if (reported) onExit(exit);
-      },
-    );
+    init.owned = await make(stdio, announcement, (exit) => {
+      if (reported) onExit(exit);
+    });
     init.data.pid = init.owned.pid;
     await stdio.attach();
   } catch (thrown) {
@@ -170,7 +159,8 @@ async function restoreInit(
     init.owned?.signal(SIGKILL);
     init.owned = undefined;
     init.data.pid = 0 as Pid;
-    if (!(thrown instanceof RuntimeError) || thrown.killed) await forget(context, runtime, id);
+    // What the runtime refused it has taken back itself (or it is another's, of the same id). All else is half made.
+    if (!(thrown instanceof RuntimeError) || thrown.killed) await forget(context, runtime, request.id);
     throw thrown;
   } finally {
     announcement.end();
