@@ -11,7 +11,7 @@ import { type OciSpec, ociProcess, ociSpec } from "./oci-spec.ts";
 import { isAlive } from "./processes.ts";
 import { RawClient } from "./raw-ttrpc.ts";
 import { shimPath } from "./repository.ts";
-import type { Scene } from "./scene.ts";
+import type { SceneNames } from "./scene-names.ts";
 import { until } from "./until.ts";
 
 const empty: MessageCodec<object> = { encode: () => ({ finish: () => new Uint8Array() }), decode: () => ({}) };
@@ -63,6 +63,18 @@ export async function callTask<M extends Method>(
   return responseCodec.decode(answer);
 }
 
+/** What a bundle and its shim need of the scene, or of another stage. */
+export interface ShimStage extends SceneNames {
+  /** Folder of everything that is made. */
+  readonly dir: string;
+  readonly rootfs: string;
+  readonly daemon: { readonly address: string };
+  /** The shim's program; the one under test when it is not given. */
+  readonly shimFile?: string;
+  newId(name: string): string;
+  onClose(undo: () => void): void;
+}
+
 /** A bundle as the daemon makes one: config.json, rootfs, and the log FIFO, which is read all the time. */
 export class TestBundle {
   readonly id: string;
@@ -72,7 +84,7 @@ export class TestBundle {
 
   /** @param parent folder of the bundles; the scene's own when it is not given. */
   constructor(
-    scene: Scene,
+    scene: ShimStage,
     args: readonly string[],
     change?: (spec: OciSpec) => void,
     parent = join(scene.dir, "bundles"),
@@ -111,7 +123,7 @@ export interface ActionOptions {
 
 /** Runs an action of the shim's binary in a bundle, as containerd does. */
 export function shimAction(
-  scene: Scene,
+  scene: ShimStage,
   bundle: TestBundle,
   action: readonly string[],
   options: ActionOptions = {},
@@ -124,7 +136,7 @@ export function shimAction(
     "-publish-binary",
     "/usr/bin/containerd",
   ];
-  return run([shimPath(), ...flags, "-id", bundle.id, ...action], {
+  return run([scene.shimFile ?? shimPath(), ...flags, "-id", bundle.id, ...action], {
     cwd: bundle.dir,
     env: {
       PATH: process.env["PATH"],
@@ -149,12 +161,12 @@ export class DirectShim {
   }
 
   /** Makes a bundle, starts its shim and connects. */
-  static async start(scene: Scene, args: readonly string[], change?: (spec: OciSpec) => void): Promise<DirectShim> {
+  static async start(scene: ShimStage, args: readonly string[], change?: (spec: OciSpec) => void): Promise<DirectShim> {
     return await DirectShim.startIn(scene, new TestBundle(scene, args, change));
   }
 
   /** Starts the shim of a bundle and connects. */
-  static async startIn(scene: Scene, bundle: TestBundle, options: ActionOptions = {}): Promise<DirectShim> {
+  static async startIn(scene: ShimStage, bundle: TestBundle, options: ActionOptions = {}): Promise<DirectShim> {
     const result = await shimAction(scene, bundle, ["start"], options);
     if (result.status !== 0) throw new Error(`start exited ${result.status}: ${result.stderr}${result.stdout}`);
     const path = result.stdout.trim().replace(/^unix:\/\//, "");
@@ -182,7 +194,7 @@ export class DirectShim {
   }
 
   /** Ends and deletes the container, if any, shuts the shim down, and runs `delete` as the daemon does. */
-  async end(scene: Scene): Promise<void> {
+  async end(scene: ShimStage): Promise<void> {
     const pid = await this.shimPid();
     await this.call("Kill", { signal: 9, all: true }).catch(() => undefined);
     await this.call("Wait").catch(() => undefined);

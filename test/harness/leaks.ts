@@ -8,8 +8,8 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { runOk } from "./command.ts";
 import { meantDifference } from "./difference.ts";
-import type { Scene } from "./scene.ts";
 import { markedProcesses } from "./processes.ts";
+import type { SceneNames } from "./scene-names.ts";
 import { until } from "./until.ts";
 
 const SOCKET_DIR = "/run/containerd/s";
@@ -19,6 +19,22 @@ const CGROUP_ROOT = "/sys/fs/cgroup";
 /** How long the daemon and the shims may take to clean up after the last call. */
 const SETTLE_MS = 5_000;
 const EMPTY_FOR_MS = 2_000;
+
+/** Whose leaks are looked for: a scene, or another stage that makes containers under a tag. */
+export interface LeakScope extends SceneNames {
+  /** Containers and groups. */
+  readonly ids: readonly string[];
+  readonly dir: string;
+  readonly fifoDir: string;
+  /** Of a daemon that does not run only the address matters. */
+  readonly daemon: {
+    readonly isRunning: boolean;
+    readonly pid: number;
+    readonly address: string;
+    readonly stateDir: string;
+    readonly rootDir: string;
+  };
+}
 
 function list(dir: string): string[] {
   try {
@@ -42,7 +58,7 @@ export function shimSocketPath(daemonAddress: string, namespace: string, id: str
  * To be called once the shim of container or group `id` has been killed and cleaned up: Moor must have removed its
  * socket; the stock shim leaves it, and the leak check shall not stumble over that again.
  */
-export async function expectNoStaleSocket(t: TestContext, scene: Scene, id: string): Promise<void> {
+export async function expectNoStaleSocket(t: TestContext, scene: LeakScope, id: string): Promise<void> {
   const path = shimSocketPath(scene.daemon.address, scene.namespace, id);
   if (meantDifference(t, "no-socket-of-a-killed-shim")) {
     await until(`the socket of ${id} to be gone`, SETTLE_MS, () => !existsSync(path));
@@ -69,7 +85,7 @@ export function sceneCgroups(namespace: string): string[] {
 }
 
 /** What of the scene's containers is there now, one line each; empty when everything is gone. */
-export function findLeaks(scene: Scene): string[] {
+export function findLeaks(scene: LeakScope): string[] {
   const { tag, namespace, daemon } = scene;
   const daemonPid = daemon.isRunning ? daemon.pid : 0;
   const leaks: string[] = [];
@@ -104,7 +120,7 @@ export function findLeaks(scene: Scene): string[] {
 }
 
 /** @throws Error naming what is still there after a bounded wait. */
-export async function assertNothingLeft(scene: Scene): Promise<void> {
+export async function assertNothingLeft(scene: LeakScope): Promise<void> {
   await until(
     "everything of the tests to be gone",
     SETTLE_MS,
@@ -114,7 +130,7 @@ export async function assertNothingLeft(scene: Scene): Promise<void> {
 }
 
 /** Ends and removes whatever is left, so that a failed test does not disturb the machine. Called once leaks are told. */
-export async function clearAway(scene: Scene): Promise<void> {
+export async function clearAway(scene: LeakScope): Promise<void> {
   const killed = (): boolean => {
     const left = markedProcesses(scene.tag).filter((info) => info.state !== "Z");
     for (const info of left) {
@@ -142,7 +158,7 @@ export async function clearAway(scene: Scene): Promise<void> {
 }
 
 /** Removes the FIFOs of ctr's that are left when it ran detached and something else deleted the process. */
-export function removeCtrFifos(scene: Scene): void {
+export function removeCtrFifos(scene: LeakScope): void {
   for (const dir of list(FIFO_DIR)) {
     for (const name of list(join(FIFO_DIR, dir))) {
       if (name.includes(scene.tag)) rmSync(join(FIFO_DIR, dir, name), { force: true });
