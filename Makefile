@@ -9,7 +9,7 @@ T ?=
 BIN := node_modules/.bin
 
 .PHONY: help build check test demo bench install uninstall clean proto format types lint unit native js cli shim \
-	deps-build deps-test
+	gates deps-build deps-test
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -20,7 +20,7 @@ build: js cli shim ## the shim (build/containerd-shim-moor-v2) and the command (
 
 check: types lint native unit ## types, lint, format, layers, unit tests, C code under sanitizers: under three minutes
 
-test: deps-test build $(if $(T),,native) ## all tests, end to end included, as root; T=NAME: files that hold NAME
+test: deps-test build gates $(if $(T),,native) ## all tests, end to end included, as root; T=NAME: files that hold NAME
 	scripts/run-tests all $(T)
 
 demo: ## a container run, left, met again and ended, as a story; DAEMON=containerd tells it with a daemon
@@ -64,6 +64,10 @@ cli: js
 shim: js
 	@echo "building build/containerd-shim-moor-v2 (the engine, the first time: half a minute)"
 	@$(MAKE) -s -j2 -C native shim
+
+# The shim with the gates of the fault tests in it (src/sys/gates.ts).
+gates: js
+	@$(MAKE) -s -j2 -C native gates
 
 types: js
 	$(BIN)/tsc -p tsconfig.shim.json

@@ -2,11 +2,11 @@
 // Turns TypeScript into what the host runs: esbuild bundles one or more entry files into ES modules (what is only
 // reached by import() becomes a chunk of its own), and the engine's compiler turns each into bytecode.
 //
-//   build-shim.mjs --compiler PATH --out FOLDER [--table] NAME=ENTRY.ts...
+//   build-shim.mjs --compiler PATH --out FOLDER [--table] [--gates] NAME=ENTRY.ts...
 //
 // writes FOLDER/js/*.js with their source maps and FOLDER/bytecode/*.js.bc; with --table also FOLDER/modules.c and
-// FOLDER/bytecode.S, which link the bytecode into the executable. Files whose content stays the same are left alone, so
-// that make links nothing anew without need.
+// FOLDER/bytecode.S, which link the bytecode into the executable; with --gates the gates of the tests (src/sys/gates.ts)
+// stay in. Files whose content stays the same are left alone, so that make links nothing anew without need.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -21,10 +21,11 @@ const { values, positionals } = parseArgs({
     compiler: { type: "string" },
     out: { type: "string" },
     table: { type: "boolean", default: false },
+    gates: { type: "boolean", default: false },
   },
 });
 if (values.compiler === undefined || values.out === undefined || positionals.length === 0) {
-  throw new Error("usage: build-shim.mjs --compiler PATH --out FOLDER [--table] NAME=ENTRY.ts...");
+  throw new Error("usage: build-shim.mjs --compiler PATH --out FOLDER [--table] [--gates] NAME=ENTRY.ts...");
 }
 const out = resolve(values.out);
 const scripts = join(out, "js");
@@ -83,6 +84,7 @@ const result = await build({
   // Constant branches go, names and lines stay: a stack is all that comes back from a node.
   minifySyntax: true,
   keepNames: false,
+  dropLabels: values.gates ? [] : ["GATE"],
   sourcemap: "external",
   define: { MOOR_VERSION: JSON.stringify(version) },
   plugins: [withoutHalves],

@@ -9,6 +9,7 @@ import type { Kernel } from "./kernel.ts";
 export function processCalls(kernel: Kernel): Partial<Sys> {
   const { processes } = kernel;
   return {
+    environ: [],
     getpid: () => processes.self,
     getuid: () => 0,
     spawn: (request) => spawn(kernel, request),

@@ -146,6 +146,7 @@ export class FakeSystem {
     };
     const size = (path: string) => new TextEncoder().encode(this.files.get(path) ?? "").length;
     return {
+      environ: [],
       getpid: () => 1 as Pid,
       monotonicMs: () => 0,
       kill: (pid, signal) => {

@@ -4,6 +4,7 @@
 import type { Exit, OwnedProcess, Reaper } from "../reaper/reaper.ts";
 import { MoorError } from "../sys/error.ts";
 import { SIGKILL } from "../sys/flags.ts";
+import { passGate } from "../sys/gates.ts";
 import type { Log } from "../sys/log.ts";
 import type { FdMapping, SpawnRequest, Sys } from "../sys/sys.d.ts";
 import { type Operation, RuntimeError } from "./runtime-error.ts";
@@ -64,11 +65,13 @@ export async function callRuntime(context: CallContext, call: RuntimeCall): Prom
     const errors = call.output === "none" ? undefined : open(keptOutputBytes, ...(answer === undefined ? [1, 2] : [2]));
     const process = start(context, call, fds);
     for (const tap of taps) tap.closeWriteEnd();
+    GATE: passGate(sys, `${call.operation}.spawned`);
 
     const startedMs = sys.monotonicMs();
     const exit = await exitWithin(sys, process, call.deadlineMs);
     if (exit === undefined) await kill(context, process);
     for (const tap of taps) tap.finish();
+    GATE: passGate(sys, `${call.operation}.ended`);
 
     const took = { op: call.operation, pid: process.pid, ms: Math.round(sys.monotonicMs() - startedMs) };
     if (exit?.status === 0) {

@@ -132,6 +132,7 @@ export class Kernel {
 
   #calls(): Partial<Sys> {
     return {
+      environ: [],
       realtimeNs: () => this.timeNs++,
       getpid: () => this.self,
       spawn: (_request: SpawnRequest) => {

@@ -4,6 +4,7 @@
 
 import { ECHILD, ENOENT, errnoName, isErrno } from "../sys/errno.ts";
 import { MoorError } from "../sys/error.ts";
+import { passGate } from "../sys/gates.ts";
 import type { Log } from "../sys/log.ts";
 import type { ChildExit, Pid, SpawnRequest, Sys } from "../sys/sys.d.ts";
 import { readChildren } from "./children.ts";
@@ -205,6 +206,7 @@ export class Reaper {
     for (const { child, lost } of endings) {
       if (this.#owned.get(child.pid) === child) this.#owned.delete(child.pid);
       if (!lost && !this.#reap(child.pid)) allGone = false;
+      GATE: passGate(this.#sys, "exit.reaped");
     }
     this.#reapUnclaimable();
     this.#settling--;

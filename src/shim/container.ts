@@ -6,17 +6,17 @@ import { type Cgroup, findCgroup } from "../cgroup/cgroup.ts";
 import type { OomWatch } from "../cgroup/oom.ts";
 import type { CheckpointOptions } from "../api/runc-options.ts";
 import type { Mount } from "../api/types.ts";
-import { unmountAll } from "../mount/unmount.ts";
 import type { Spec } from "../oci/bundle.ts";
 import type { CallGate } from "../oci/call-gate.ts";
 import type { RuntimeOptions } from "../oci/options.ts";
 import type { Runtime } from "../oci/runtime.ts";
-import { withDeadline } from "../reaper/deadline.ts";
 import type { Exit } from "../reaper/reaper.ts";
 import { MoorError } from "../sys/error.ts";
 import { SIGKILL } from "../sys/flags.ts";
+import { passGate } from "../sys/gates.ts";
 import type { Pid } from "../sys/sys.d.ts";
 import type { ShimContext } from "./context.ts";
+import { deleteExec, deleteInit, killForDelete } from "./deletions.ts";
 import { Exec, type ExecRequest, makeExec, startExec } from "./execs.ts";
 import { ExitRecords } from "./exit-records.ts";
 import { announceExecExit, announceInitExit, type ExitContext, killRest } from "./exits.ts";
@@ -43,8 +43,6 @@ export interface ContainerSetup {
 }
 
 const longestSignal = 64;
-/** A process that has been sent SIGKILL ends within this time unless the kernel holds it. */
-const killedWithinMs = 30_000;
 
 export class Container {
   readonly setup: ContainerSetup;
@@ -119,12 +117,14 @@ export class Container {
     if (process instanceof Exec) {
       this.init.check("startExec");
       process.ask("start");
+      GATE: passGate(this.#context.sys, "exec.asked");
       const whenEnded = (exit: Exit): void => this.#ended(process, exit);
       await this.#starting(process, (tell) =>
         this.setup.gate.run(() => startExec(this.#place(), process, whenEnded, tell)),
       );
     } else {
       process.ask("start");
+      GATE: passGate(this.#context.sys, "start.asked");
       const { runtime, restore } = this.setup;
       await this.#starting(process, async (tell) => {
         if (restore === undefined) await runtime.start(this.id);
@@ -135,6 +135,7 @@ export class Container {
         tell();
       });
     }
+    GATE: passGate(this.#context.sys, execId === "" ? "start.answering" : "exec.answering");
     return process.data.pid;
   }
 
@@ -159,6 +160,7 @@ export class Container {
     }
     process.happened("started");
     this.#events.started(process.data);
+    GATE: passGate(this.#context.sys, process === this.init ? "start.told" : "exec.told");
   }
 
   // The exit of a process that came of it all the same was nobody's news: a later answer must not tell of it.
@@ -176,6 +178,7 @@ export class Container {
 
   /** An exit was seen. Called by the reaper, before the pid is free. */
   #ended(process: Process, exit: Exit): void {
+    GATE: passGate(this.#context.sys, process === this.init ? "exit.seen" : "exec-exit.seen");
     process.setExit(exit);
     if (!this.#isTold || process.happened("exited").kind === "later") {
       this.#early.set(process, exit);
@@ -208,6 +211,7 @@ export class Container {
     const exec = makeExec(this.#place(), request);
     this.execs.set(request.execId, exec);
     this.#events.execAdded(exec.data);
+    GATE: passGate(this.#context.sys, "exec.added");
   }
 
   /**
@@ -227,6 +231,7 @@ export class Container {
       throw new MoorError("not_found", `kill ${process.name}: ${alreadyFinished}`);
     }
     if (signal === SIGKILL) this.#letDie();
+    GATE: passGate(this.#context.sys, "kill.sent");
   }
 
   // A frozen process of cgroup v1 does not even die of SIGKILL.
@@ -327,10 +332,11 @@ export class Container {
         await this.#changing;
         return process.outcome ?? { status: process.data.exitStatus ?? 0, atNs: process.data.exitedAtNs };
       }
-      if (cell.kind === "killFirst") await this.#killForDelete(process);
+      if (cell.kind === "killFirst") await killForDelete(this.#context, process);
       else await process.settled();
     }
-    const deleting = process instanceof Exec ? this.#deleteExec(process) : this.#deleteInit(process);
+    GATE: passGate(this.#context.sys, process instanceof Exec ? "exec-delete.asked" : "delete.asked");
+    const deleting = process instanceof Exec ? this.#deleteExec(process) : this.#deleteInit();
     if (!(process instanceof Exec)) this.#changing = deleting;
     try {
       await deleting;
@@ -343,48 +349,14 @@ export class Container {
     return { status: exitStatus ?? 0, atNs: exitedAtNs };
   }
 
-  /** Ends a created process; resolves when its exit has been told. */
-  async #killForDelete(process: Process): Promise<void> {
-    if (process.owned === undefined) {
-      // Made from a checkpoint and never started: there is nothing to end, and nothing to tell.
-      process.data.exitStatus = 0;
-      process.happened("exited");
-      process.announce();
-      return;
-    }
-    process.owned.signal(SIGKILL);
-    await withDeadline(this.#context.sys, killedWithinMs, `end ${process.name} to delete it`, process.wait());
-  }
-
   async #deleteExec(exec: Exec): Promise<void> {
-    const { sys, log } = this.#context;
-    const { execId } = exec.data;
-    exec.stdio?.release();
-    // Never started, or not to be: who waits for its exit would wait for ever.
-    if (exec.owned === undefined) exec.failStart();
-    this.execs.delete(execId);
-    // Leftovers go with the bundle.
-    sys.unlink(`${this.setup.bundle}/${execId}.pid`);
-    try {
-      this.#exits.records.remove(execId);
-    } catch (thrown) {
-      log.warn("the record of a deleted exec stays", { exec: execId, error: MoorError.from(thrown).message });
-    }
+    deleteExec(this.#context, this.setup, this.execs, this.#exits.records, exec);
   }
 
-  async #deleteInit(init: Process): Promise<void> {
-    const { sys, log } = this.#context;
-    const { runtime, mountedRootfs } = this.setup;
-    for (const exec of this.execs.values()) exec.stdio?.release();
-    await runtime.delete(this.id, false);
-    for (const exec of this.execs.values()) if (exec.owned === undefined) exec.failStart();
-    if (mountedRootfs !== "") {
-      const detached = await unmountAll(sys, mountedRootfs);
-      if (detached.length > 0)
-        log.warn("mounts were busy and are detached", { id: this.id, mounts: detached.join(" ") });
-    }
-    init.stdio?.release();
-    this.#events.deleted(init.data);
+  async #deleteInit(): Promise<void> {
+    await deleteInit(this.#context, this.setup, this.execs);
+    this.#events.deleted(this.init.data);
+    GATE: passGate(this.#context.sys, "delete.told");
   }
 
   /** Where its cgroup is, once that is known. */

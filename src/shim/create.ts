@@ -15,6 +15,7 @@ import type { Announcement, Exit, OwnedProcess } from "../reaper/reaper.ts";
 import { MoorError } from "../sys/error.ts";
 import { S_IFDIR, S_IFMT, SIGKILL } from "../sys/flags.ts";
 import { isErrno } from "../sys/errno.ts";
+import { passGate } from "../sys/gates.ts";
 import type { Fd, Pid } from "../sys/sys.d.ts";
 import { Container } from "./container.ts";
 import type { ShimContext } from "./context.ts";
@@ -51,7 +52,9 @@ export async function createContainer(
 
   writeOptions(sys, bundle, options);
   writeAtomically(sys, `${bundle}/address`, context.address, 0o644);
+  GATE: passGate(sys, "create.noted");
   await mountAll(sys, rootfs, mountedRootfs === "" ? rootfsOf(spec, bundle) : mountedRootfs, reaper);
+  GATE: passGate(sys, "create.mounted");
   let stdio: Stdio | undefined;
   try {
     const { ioUid, ioGid } = options;
@@ -60,6 +63,7 @@ export async function createContainer(
       { containerId: id, execId: "", namespace, bundle, stdin, stdout, stderr, terminal, ioUid, ioGid, environ },
     );
     init.stdio = stdio;
+    GATE: passGate(sys, "create.opened");
     const restore =
       request.checkpoint === ""
         ? undefined
@@ -82,6 +86,7 @@ export async function createContainer(
       container.adopt();
     }
     container.created(rootfs, request.checkpoint);
+    GATE: passGate(sys, "create.told");
     return container;
   } catch (thrown) {
     stdio?.abort();
@@ -153,7 +158,9 @@ async function makeInit(
       if (reported) onExit(exit);
     });
     init.data.pid = init.owned.pid;
+    GATE: passGate(context.sys, "create.claimed");
     await stdio.attach();
+    GATE: passGate(context.sys, "create.attached");
   } catch (thrown) {
     reported = false;
     init.owned?.signal(SIGKILL);

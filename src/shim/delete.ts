@@ -13,6 +13,7 @@ import { Reaper } from "../reaper/reaper.ts";
 import { ENOENT, isErrno } from "../sys/errno.ts";
 import { MoorError, must } from "../sys/error.ts";
 import { SIGCHLD } from "../sys/flags.ts";
+import { passGate } from "../sys/gates.ts";
 import type { Log } from "../sys/log.ts";
 import type { Fd, Sys } from "../sys/sys.d.ts";
 import { answers, defaultSocketFolder, pathOfAddress, socketPath } from "./address.ts";
@@ -52,18 +53,20 @@ export async function deleteContainer(sys: Sys, args: ShimArguments): Promise<Ui
   const record = bundle === "" ? undefined : readExitRecords(sys, bundle).get(args.id);
   const socket = findSocket(sys, args, bundle);
 
-  const steps: readonly (readonly [what: string, step: () => void | Promise<void>])[] = [
-    ["the runtime's delete", () => deleteByRuntime(sys, reaper, log, args, bundle)],
-    ["unmount the root file system", () => unmountRootfs(sys, log, bundle)],
-    ["remove the socket", () => removeSocket(sys, socket)],
-  ];
-  for (const [what, step] of steps) {
+  const attempt = async (what: string, step: () => void | Promise<void>): Promise<void> => {
     try {
       await step();
     } catch (thrown) {
       log.warn(`${what} failed`, { id: args.id, error: MoorError.from(thrown).message });
     }
-  }
+  };
+  GATE: passGate(sys, "remains.begun");
+  await attempt("the runtime's delete", () => deleteByRuntime(sys, reaper, log, args, bundle));
+  GATE: passGate(sys, "remains.deleted");
+  await attempt("unmount the root file system", () => unmountRootfs(sys, log, bundle));
+  GATE: passGate(sys, "remains.unmounted");
+  await attempt("remove the socket", () => removeSocket(sys, socket));
+  GATE: passGate(sys, "remains.unlinked");
   return encodeAnswer(record ?? { pid: readInitPid(sys, bundle), status: unknownStatus, atNs: sys.realtimeNs() });
 }
 

@@ -6,6 +6,7 @@ import type { RuntimeOptions } from "../oci/options.ts";
 import type { Exit } from "../reaper/reaper.ts";
 import { MoorError, must } from "../sys/error.ts";
 import { O_CREAT, O_TRUNC, SIGKILL } from "../sys/flags.ts";
+import { passGate } from "../sys/gates.ts";
 import type { Pid } from "../sys/sys.d.ts";
 import type { ShimContext } from "./context.ts";
 import { checkIdentifier, shown } from "./identifier.ts";
@@ -105,14 +106,17 @@ export async function startExec(
     { containerId, execId, namespace, bundle, stdin, stdout, stderr, terminal, ioUid, ioGid, environ },
   );
   const announcement = reaper.announce();
+  GATE: passGate(sys, "exec.opened");
   try {
     must(sys.writeText(processPath, specOf(exec), O_CREAT | O_TRUNC, 0o600), `write ${processPath}`);
     const { childFds: fds, consoleSocket } = stdio;
     exec.owned = await runtime.exec(containerId, processPath, { pidFile, consoleSocket, fds }, announcement, whenEnded);
     exec.data.pid = exec.owned.pid;
+    GATE: passGate(sys, "exec.claimed");
     if (exec.stdinClosed) stdio.closeStdin();
     exec.stdio = stdio;
     await stdio.attach();
+    GATE: passGate(sys, "exec.attached");
     tell();
     exec.specText = "";
   } catch (thrown) {

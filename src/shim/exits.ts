@@ -7,6 +7,7 @@ import type { Runtime } from "../oci/runtime.ts";
 import { settledWithin } from "../reaper/deadline.ts";
 import { MoorError } from "../sys/error.ts";
 import { SIGKILL } from "../sys/flags.ts";
+import { passGate } from "../sys/gates.ts";
 import type { Log } from "../sys/log.ts";
 import type { Sys } from "../sys/sys.d.ts";
 import type { ExitRecords } from "./exit-records.ts";
@@ -85,8 +86,9 @@ function killOwned(log: Log, { owned, name }: Process): void {
   }
 }
 
-function tell({ log, events, records }: ExitContext, process: Process): void {
+function tell({ sys, log, events, records }: ExitContext, process: Process): void {
   const { data } = process;
+  GATE: passGate(sys, data.kind === "init" ? "exit.drained" : "exec-exit.drained");
   const { containerId, execId, pid, exitStatus, exitedAtNs } = data;
   if (exitStatus !== undefined && exitedAtNs !== undefined) {
     try {
@@ -96,7 +98,10 @@ function tell({ log, events, records }: ExitContext, process: Process): void {
       log.error("an exit could not be recorded", { process: process.name, error: MoorError.from(thrown).message });
     }
   }
+  GATE: passGate(sys, data.kind === "init" ? "exit.recorded" : "exec-exit.recorded");
   events.exited(data);
+  GATE: passGate(sys, data.kind === "init" ? "exit.told" : "exec-exit.told");
   process.announce();
+  GATE: passGate(sys, data.kind === "init" ? "exit.answered" : "exec-exit.answered");
   log.info("exited", { process: process.name, pid, status: exitStatus ?? 255 });
 }

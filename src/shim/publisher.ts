@@ -5,6 +5,7 @@
 import { EINTR, isErrno } from "../sys/errno.ts";
 import { grpcCodes, MoorError, must } from "../sys/error.ts";
 import { O_CREAT, O_RDWR, O_TRUNC } from "../sys/flags.ts";
+import { passGate } from "../sys/gates.ts";
 import type { Log } from "../sys/log.ts";
 import type { Fd, Sys, TimerId } from "../sys/sys.d.ts";
 
@@ -191,8 +192,10 @@ export class Publisher {
       const request = this.#head();
       if (request === undefined) return;
       this.#sink ??= this.#options.connect?.();
+      GATE: passGate(this.#options.sys, "event.sending");
       try {
         await this.#sink?.forward(request, forwardTimeoutMs);
+        GATE: passGate(this.#options.sys, "event.taken");
         this.#delivered++;
       } catch (error) {
         const code = codeOf(error);

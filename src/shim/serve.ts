@@ -8,6 +8,7 @@ import { Reaper } from "../reaper/reaper.ts";
 import { EAGAIN, ECONNABORTED, EINTR, errnoName, isErrno } from "../sys/errno.ts";
 import { grpcCodes, MoorError, must } from "../sys/error.ts";
 import { POLLIN, SIGCHLD, SIGINT, SIGTERM, SIGUSR1 } from "../sys/flags.ts";
+import { passGate } from "../sys/gates.ts";
 import type { Log } from "../sys/log.ts";
 import type { Fd, Sys } from "../sys/sys.d.ts";
 import { connectEventSink, eventStream } from "./event-sink.ts";
@@ -221,13 +222,17 @@ class Serving {
   /** Nothing in here waits without a bound. */
   async #end(): Promise<void> {
     try {
+      GATE: passGate(this.#sys, "shutdown.asked");
       this.#giveUpSocket();
+      GATE: passGate(this.#sys, "shutdown.unlinked");
       await Promise.all([
         this.#server.shutdown(answersWithinMs),
         settledWithin(this.#sys, eventsWithinMs, this.#publisher.idle()),
         settledWithin(this.#sys, outputWithinMs, this.#tasks.drained()),
       ]);
+      GATE: passGate(this.#sys, "shutdown.settled");
       const left = this.#publisher.leave();
+      GATE: passGate(this.#sys, "shutdown.left");
       if (left > 0) this.#log.warn("the daemon has not taken all events", { left });
       this.#log.info("the shim ends");
     } catch (thrown) {

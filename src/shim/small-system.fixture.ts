@@ -71,6 +71,7 @@ export class SmallSystem {
 
   #calls(): Partial<Sys> {
     return {
+      environ: [],
       realtimeNs: () => this.timeNs,
       encodeUtf8: (text) => new TextEncoder().encode(text),
       decodeUtf8: (bytes) => new TextDecoder().decode(bytes),

@@ -6,6 +6,7 @@ import { groupOf, readSpec } from "../oci/bundle.ts";
 import { isErrno } from "../sys/errno.ts";
 import { MoorError, must } from "../sys/error.ts";
 import { SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1 } from "../sys/flags.ts";
+import { passGate } from "../sys/gates.ts";
 import type { Fd, Sys } from "../sys/sys.d.ts";
 import { answers, defaultSocketFolder, socketPath } from "./address.ts";
 import type { ShimArguments } from "./arguments.ts";
@@ -55,6 +56,7 @@ export async function start(sys: Sys, args: ShimArguments): Promise<Uint8Array |
   const cgroup = plan.input.shimCgroup === "" ? undefined : await import("./shim-cgroup.ts");
   makeSocketFolder(sys, plan.socketFolder);
   const folder = lockSocketFolder(sys, plan.socketFolder, lockPatienceMs);
+  GATE: passGate(sys, "launch.locked");
   if (answers(sys, plan.socketPath)) {
     writeAddress(sys, plan);
     folder.unlock();
@@ -65,16 +67,22 @@ export async function start(sys: Sys, args: ShimArguments): Promise<Uint8Array |
   let forked: ReturnType<typeof forkShim>;
   try {
     writeAddress(sys, plan);
+    GATE: passGate(sys, "launch.bound");
     forked = forkShim(sys);
     if (forked.side === "parent") forked.awaitChild();
   } catch (thrown) {
     sys.unlink(plan.socketPath);
     throw thrown;
   }
-  if (forked.side === "parent") return encodeAnswer(sys, plan);
+  if (forked.side === "parent") {
+    GATE: passGate(sys, "launch.answering");
+    return encodeAnswer(sys, plan);
+  }
+  GATE: passGate(sys, "launch.forked");
   const setup = becomeShim(sys, plan, forked, folder, listenFd, () => cgroup?.joinCgroup(sys, plan.input.shimCgroup));
   const { serve } = await import("./serve.ts");
   serve(sys, setup);
+  GATE: passGate(sys, "launch.serving");
   return undefined;
 }
 
@@ -141,8 +149,10 @@ function becomeShim(
     const socket = must(sys.lstat(plan.socketPath), `look at ${plan.socketPath}`);
     // Here and not before the fork: SO_PEERCRED names the process that called it, and clients shall see the shim.
     must(sys.listen(listenFd, backlog), `listen on ${plan.socketPath}`);
+    GATE: passGate(sys, "launch.listening");
     child.ready();
     folder.unlock();
+    GATE: passGate(sys, "launch.ready");
     const { args, input } = plan;
     return {
       namespace: args.namespace,

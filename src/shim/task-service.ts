@@ -9,6 +9,7 @@ import * as api from "../api/task.ts";
 import { CallGate } from "../oci/call-gate.ts";
 import { decodeCheckpointOptions } from "../oci/options.ts";
 import { MoorError } from "../sys/error.ts";
+import { passGate } from "../sys/gates.ts";
 import type { Container } from "./container.ts";
 import type { ShimContext } from "./context.ts";
 import { createContainer } from "./create.ts";
@@ -155,10 +156,12 @@ export class TaskService {
     this.#creating.add(id);
     const listenFds = this.#listenFdsAreFree ? this.#context.listenFds : [];
     this.#listenFdsAreFree = false;
+    GATE: passGate(this.#context.sys, "create.asked");
     try {
       const container = await createContainer(this.#context, request, listenFds, this.#gate);
       container.onEnded = () => this.onChange?.();
       this.#containers.set(id, container);
+      GATE: passGate(this.#context.sys, "create.answering");
       return { pid: container.init.data.pid };
     } catch (thrown) {
       if (listenFds.length > 0) this.#listenFdsAreFree = true;
@@ -205,6 +208,7 @@ export class TaskService {
     if (execId === "" && this.#containers.get(id) === container) this.#containers.delete(id);
     this.#follow(process);
     this.onChange?.();
+    GATE: passGate(this.#context.sys, execId === "" ? "delete.answering" : "exec-delete.answering");
     return { pid: process.data.pid, ...exitFields(outcome) };
   }
 

@@ -119,6 +119,8 @@ export interface ActionOptions {
   readonly input?: Buffer;
   /** Added to the environment; undefined takes a variable away. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Another build of the shim. */
+  readonly shim?: string;
 }
 
 /** Runs an action of the shim's binary in a bundle, as containerd does. */
@@ -136,7 +138,7 @@ export function shimAction(
     "-publish-binary",
     "/usr/bin/containerd",
   ];
-  return run([scene.shimFile ?? shimPath(), ...flags, "-id", bundle.id, ...action], {
+  return run([options.shim ?? scene.shimFile ?? shimPath(), ...flags, "-id", bundle.id, ...action], {
     cwd: bundle.dir,
     env: {
       PATH: process.env["PATH"],
