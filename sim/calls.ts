@@ -90,7 +90,7 @@ function fdCalls(kernel: Kernel): Partial<Sys> {
     },
     fstat: (fd) => {
       const node = kernel.find(fd)?.node;
-      return node === undefined ? EBADF : statOf(node);
+      return node === undefined ? EBADF : statOf(kernel, node);
     },
     pumpStart: (request, fn) => kernel.pumps.start(request, fn),
     pumpDrained: (id, fn) => kernel.pumps.drained(id, fn),
@@ -117,9 +117,10 @@ function read(kernel: Kernel, fd: Fd, into: Uint8Array, offset: number, length: 
   return bytes.length;
 }
 
-function statOf(node: Node): FileStat {
+function statOf({ files }: Kernel, node: Node): FileStat {
   const size = node.kind === "file" ? node.bytes.length : 0;
-  return { mode: modes[node.kind], uid: 0, gid: 0, size, dev: 1, ino: 1, rdev: 0, nlink: 1, mtimeMs: 0 };
+  const ino = files.inodeOf(node);
+  return { mode: modes[node.kind], uid: 0, gid: 0, size, dev: 1, ino, rdev: 0, nlink: 1, mtimeMs: 0 };
 }
 
 function open(kernel: Kernel, path: string, flags: number): Fd | Errno {
@@ -185,7 +186,7 @@ function fileCalls(kernel: Kernel): Partial<Sys> {
     },
     stat: (path) => {
       const node = files.get(path);
-      return node === undefined ? ENOENT : statOf(node);
+      return node === undefined ? ENOENT : statOf(kernel, node);
     },
     access: (path) => (files.get(path) === undefined ? ENOENT : 0),
     mkdir: (path) => files.mkdir(path),

@@ -83,11 +83,19 @@ const decoder = new TextDecoder();
 
 export class Files {
   readonly #nodes = new Map<string, Node>();
+  readonly #inodes = new Map<Node, number>();
 
   constructor() {
     for (const folder of ["", "/dev", "/run", "/proc", "/proc/self", "/sys"])
       this.#nodes.set(folder, { kind: "folder" });
     this.#nodes.set("/dev/null", { kind: "device" });
+  }
+
+  /** By which a node is told from others. */
+  inodeOf(node: Node): number {
+    const known = this.#inodes.get(node) ?? this.#inodes.size + 1;
+    this.#inodes.set(node, known);
+    return known;
   }
 
   get(path: string): Node | undefined {

@@ -97,7 +97,9 @@ test("bad runtime: a command that is missing or may not run is told in runc's ow
     assertSentence(program, denied, [Code.UNKNOWN], words);
     assert.ok(denied.message.endsWith(`OCI runtime exec failed: ${runtimesWords(running.bundle.dir)}`), denied.message);
     assert.equal((await running.call("State", { execId })).status, Status.CREATED);
-    await running.call("Delete", { execId });
+    // What Wait says of it, Delete says too.
+    assert.equal((await running.call("Wait", { execId })).exitStatus, 255);
+    assert.equal((await running.call("Delete", { execId })).exitStatus, 255);
   }
   await running.end(scene);
 });

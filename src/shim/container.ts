@@ -21,7 +21,7 @@ import { Exec, type ExecRequest, makeExec, startExec } from "./execs.ts";
 import { ExitRecords } from "./exit-records.ts";
 import { announceExecExit, announceInitExit, type ExitContext, killRest } from "./exits.ts";
 import { shown } from "./identifier.ts";
-import type { Outcome, Process } from "./process.ts";
+import { noOutcome, type Outcome, type Process } from "./process.ts";
 import { listProcesses, type ProcessInfo } from "./process-list.ts";
 import { alreadyFinished } from "./state-table.ts";
 import { TaskEvents } from "./task-events.ts";
@@ -330,7 +330,7 @@ export class Container {
       if (cell.kind === "to") break;
       if (cell.kind === "join") {
         await this.#changing;
-        return process.outcome ?? { status: process.data.exitStatus ?? 0, atNs: process.data.exitedAtNs };
+        return process.outcome ?? noOutcome;
       }
       if (cell.kind === "killFirst") await killForDelete(this.#context, process);
       else await process.settled();
@@ -344,9 +344,8 @@ export class Container {
       process.happened("deleteFailed");
       throw thrown;
     }
-    const { exitStatus, exitedAtNs } = process.data;
     process.happened("deleted");
-    return { status: exitStatus ?? 0, atNs: exitedAtNs };
+    return process.outcome ?? noOutcome;
   }
 
   async #deleteExec(exec: Exec): Promise<void> {

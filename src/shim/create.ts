@@ -14,9 +14,9 @@ import { RuntimeError } from "../oci/runtime-error.ts";
 import type { Announcement, Exit, OwnedProcess } from "../reaper/reaper.ts";
 import { MoorError } from "../sys/error.ts";
 import { S_IFDIR, S_IFMT, SIGKILL } from "../sys/flags.ts";
-import { isErrno } from "../sys/errno.ts";
+import { errnoName, isErrno } from "../sys/errno.ts";
 import { passGate } from "../sys/gates.ts";
-import type { Fd, Pid } from "../sys/sys.d.ts";
+import type { Fd, Pid, Sys } from "../sys/sys.d.ts";
 import { Container } from "./container.ts";
 import type { ShimContext } from "./context.ts";
 import { writeAtomically } from "./exit-records.ts";
@@ -28,9 +28,11 @@ const initPidFile = "init.pid";
 const firstExtraFd = 3;
 /** How long what is in the cgroups of a container half made may take to end. */
 const cgroupsWithinMs = 5_000;
+/** Characters of a path in an error. */
+const longestShownPath = 300;
 
 /**
- * Makes the container; the id has been checked.
+ * Makes the container; the id and the bundle have been checked.
  * @param listenFds sockets for this container; they stay the caller's.
  * @param gate of the whole shim.
  * @throws MoorError; nothing is left behind then.
@@ -43,7 +45,6 @@ export async function createContainer(
 ): Promise<Container> {
   const { sys, log, reaper, namespace, environ, debug } = context;
   const { id, bundle, rootfs, stdin, stdout, stderr, terminal } = request;
-  checkBundle(context, bundle);
   const spec = readSpec(sys, bundle);
   const options = await decodeOptions(sys, request.options);
   const runtime = new Runtime(sys, reaper, log, runtimeConfig(options, { namespace, bundle, environ, debug }));
@@ -204,12 +205,22 @@ async function undoMounts({ sys, log }: ShimContext, rootfs: string): Promise<vo
   }
 }
 
-function checkBundle({ sys }: ShimContext, bundle: string): void {
-  if (!bundle.startsWith("/")) {
-    throw new MoorError("invalid_argument", `the bundle ${JSON.stringify(bundle)} is no absolute path`);
-  }
+/**
+ * @returns what tells this folder from every other one.
+ * @throws MoorError invalid_argument when it is none.
+ */
+export function checkBundle(sys: Sys, id: string, bundle: string): string {
+  const what = `create container ${id}: the bundle ${shownPath(bundle)}`;
+  if (!bundle.startsWith("/")) throw new MoorError("invalid_argument", `${what} is no absolute path`);
   const stat = sys.stat(bundle);
-  if (isErrno(stat) || (stat.mode & S_IFMT) !== S_IFDIR) {
-    throw new MoorError("invalid_argument", `the bundle ${bundle} is no folder`);
-  }
+  if (isErrno(stat)) throw new MoorError("invalid_argument", `${what}: ${errnoName(stat)}`, { errno: stat });
+  if ((stat.mode & S_IFMT) !== S_IFDIR) throw new MoorError("invalid_argument", `${what} is no folder`);
+  return `${stat.dev}:${stat.ino}`;
+}
+
+/** A path as a client sent it, for an error: one line and not long. */
+function shownPath(path: string): string {
+  // oxlint-disable-next-line no-control-regex -- control characters are what must not be there
+  if (path.length <= longestShownPath && !/[\u0000-\u001f\u007f]/.test(path) && path !== "") return path;
+  return JSON.stringify(path.length <= longestShownPath ? path : `${path.slice(0, longestShownPath)}...`);
 }

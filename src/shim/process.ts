@@ -129,7 +129,7 @@ export class Process {
   /** The start failed and left no process: nobody will ever be told of an exit, so Wait answers now. */
   failStart(): void {
     this.data.startFailed = true;
-    this.#tell(failedStart);
+    this.#tell(noOutcome);
   }
 
   /**
@@ -155,7 +155,7 @@ export class Process {
   /** The announced exit, or the failed start; undefined while neither is there. */
   get outcome(): Outcome | undefined {
     const { state, exitStatus, exitedAtNs, startFailed } = this.data;
-    if (startFailed) return failedStart;
+    if (startFailed) return noOutcome;
     const announced = state === "stopped" || state === "deleting" || state === "deleted";
     if (!announced || exitStatus === undefined) return undefined;
     return { status: exitStatus, atNs: exitedAtNs };
@@ -186,8 +186,8 @@ export class Process {
 /** Character cells; struct winsize has 16 bits. */
 const longestSide = 0xffff;
 
-// containerd's own word for a status nobody knows.
-const failedStart: Outcome = { status: 255, atNs: undefined };
+/** Of a process that never ran. The status is containerd's own word for one that nobody knows. */
+export const noOutcome: Outcome = { status: 255, atNs: undefined };
 
 const words: Readonly<Record<Request, string>> = {
   start: "start",

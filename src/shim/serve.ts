@@ -10,7 +10,7 @@ import { grpcCodes, MoorError, must } from "../sys/error.ts";
 import { POLLIN, SIGCHLD, SIGINT, SIGTERM, SIGUSR1 } from "../sys/flags.ts";
 import { passGate } from "../sys/gates.ts";
 import type { Log } from "../sys/log.ts";
-import type { Fd, Sys } from "../sys/sys.d.ts";
+import type { Errno, Fd, Sys } from "../sys/sys.d.ts";
 import { connectEventSink, eventStream } from "./event-sink.ts";
 import { hostGoesDown } from "./host-down.ts";
 import { IdleWatch } from "./idle-watch.ts";
@@ -69,6 +69,8 @@ class Serving {
   readonly #idle: IdleWatch;
   readonly #readBuffer = new Uint8Array(readBufferBytes);
   #accepting = false;
+  /** Why connections could not be taken the last time; undefined when they could. */
+  #acceptFailure: Errno | undefined;
   /** A SIGTERM has come: go when the last container has ended. */
   #leaveAfterLast = false;
   #leaving = false;
@@ -134,19 +136,38 @@ class Serving {
       if (fd === EAGAIN) return;
       // The client has gone again.
       if (fd === EINTR || fd === ECONNABORTED) continue;
-      if (isErrno(fd)) {
-        this.#log.error("a connection cannot be taken", { error: errnoName(fd) });
-        this.#stopAccepting();
-        this.#sys.timerStart(acceptPauseMs, () => {
-          if (!this.#leaving) this.#accept();
-        });
-        return;
-      }
+      if (isErrno(fd)) return this.#restFromAccepting(fd);
+      this.#acceptFailure = undefined;
+      if (!this.#isTrusted(fd)) continue;
       const transport = new SocketTransport(this.#sys, fd, this.#readBuffer, () => this.#idle.worked());
       const connection = this.#server.accept(transport);
       this.#idle.changed();
       void connection.closed.then(() => this.#idle.changed());
     }
+  }
+
+  /** A client that waits keeps the listening socket readable: without the rest, the loop would spin until there is an fd. */
+  #restFromAccepting(error: Errno): void {
+    // Once, and not ten times a second for as long as it lasts.
+    if (this.#acceptFailure !== error) this.#log.error("connections cannot be taken", { error: errnoName(error) });
+    this.#acceptFailure = error;
+    this.#stopAccepting();
+    this.#sys.timerStart(acceptPauseMs, () => {
+      if (!this.#leaving) this.#accept();
+    });
+  }
+
+  /**
+   * The socket's mode keeps others out already. This holds where a folder was opened up, or the socket handed on: who may
+   * give orders here may run programs as root. Others are hung up on.
+   */
+  #isTrusted(fd: Fd): boolean {
+    const peer = this.#sys.peerCredentials(fd);
+    if (!isErrno(peer) && (peer.uid === 0 || peer.uid === this.#sys.getuid())) return true;
+    const caller = isErrno(peer) ? { error: errnoName(peer) } : { uid: peer.uid, pid: peer.pid };
+    this.#log.warn("a caller that is neither root nor the shim's own user is refused", caller);
+    this.#sys.close(fd);
+    return false;
   }
 
   #stopAccepting(): void {

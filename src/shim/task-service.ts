@@ -12,7 +12,7 @@ import { MoorError } from "../sys/error.ts";
 import { passGate } from "../sys/gates.ts";
 import type { Container } from "./container.ts";
 import type { ShimContext } from "./context.ts";
-import { createContainer } from "./create.ts";
+import { checkBundle, createContainer } from "./create.ts";
 import { dumpContainer } from "./dump.ts";
 import { checkIdentifier, shown } from "./identifier.ts";
 import type { Outcome, Process } from "./process.ts";
@@ -41,6 +41,8 @@ export class TaskService {
   readonly #containers = new Map<string, Container>();
   /** Ids whose Create is under way. */
   readonly #creating = new Set<string>();
+  /** Whose bundle a folder is, by the folder's own number: a path may have other names. */
+  readonly #bundleOwners = new Map<string, string>();
   /** Output of deleted processes that has not reached its reader yet. */
   readonly #leaving = new Set<Promise<void>>();
   readonly #gate: CallGate;
@@ -153,6 +155,7 @@ export class TaskService {
     if (this.#containers.has(id) || this.#creating.has(id)) {
       throw new MoorError("already_exists", `create container ${id}: it is there already`);
     }
+    const folder = this.#takeBundle(id, request.bundle);
     this.#creating.add(id);
     const listenFds = this.#listenFdsAreFree ? this.#context.listenFds : [];
     this.#listenFdsAreFree = false;
@@ -164,12 +167,31 @@ export class TaskService {
       GATE: passGate(this.#context.sys, "create.answering");
       return { pid: container.init.data.pid };
     } catch (thrown) {
+      this.#bundleOwners.delete(folder);
       if (listenFds.length > 0) this.#listenFdsAreFree = true;
       throw MoorError.wrap(`create container ${id}`, thrown);
     } finally {
       this.#creating.delete(id);
       this.onChange?.();
     }
+  }
+
+  /**
+   * Two containers in one bundle would overwrite each other's files, and mount over each other's root.
+   * @returns the folder's key in #bundleOwners.
+   * @throws MoorError when it is no folder, or another container's.
+   */
+  #takeBundle(id: string, bundle: string): string {
+    const folder = checkBundle(this.#context.sys, id, bundle);
+    const owner = this.#bundleOwners.get(folder);
+    if (owner !== undefined) {
+      throw new MoorError(
+        "failed_precondition",
+        `create container ${id}: the bundle ${bundle} is container ${owner}'s`,
+      );
+    }
+    this.#bundleOwners.set(folder, id);
+    return folder;
   }
 
   #state({ id, execId }: api.StateRequest): api.StateResponse {
@@ -205,7 +227,10 @@ export class TaskService {
     const container = this.#find(id);
     const process = container.process(execId);
     const outcome = await container.delete(execId);
-    if (execId === "" && this.#containers.get(id) === container) this.#containers.delete(id);
+    if (execId === "" && this.#containers.get(id) === container) {
+      this.#containers.delete(id);
+      for (const [folder, owner] of this.#bundleOwners) if (owner === id) this.#bundleOwners.delete(folder);
+    }
     this.#follow(process);
     this.onChange?.();
     GATE: passGate(this.#context.sys, execId === "" ? "delete.answering" : "exec-delete.answering");

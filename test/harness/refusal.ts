@@ -14,7 +14,6 @@ export const Code = {
   RESOURCE_EXHAUSTED: 8,
   FAILED_PRECONDITION: 9,
   UNIMPLEMENTED: 12,
-  /** What Go's ttrpc answers to a message that it cannot decode. */
   INTERNAL: 13,
 } as const;
 

@@ -50,7 +50,7 @@ export function serverStream<Q, S>(
     options,
     true,
   );
-  return { ...receiverOf(inbox, response, cancel), cancel };
+  return { ...receiverOf(inbox, response, codes.internal, cancel), cancel };
 }
 
 /** Sends and receives many messages. Never throws: what goes wrong comes out of send() and receive(). */
@@ -65,7 +65,7 @@ export function bidiStream<Q, S>(
   const { inbox, cancel, outboxOf } = open(client, service, method, undefined, frameFlags.remoteOpen, options, true);
   const outbox = outboxOf(request);
   return {
-    ...receiverOf(inbox, response, cancel),
+    ...receiverOf(inbox, response, codes.internal, cancel),
     cancel,
     send: (message) => outbox.send(message),
     closeSend: () => outbox.close(),
@@ -83,7 +83,7 @@ export function clientStream<Q, S>(
 ): ClientStream<Q, S> {
   const { inbox, cancel, outboxOf } = open(client, service, method, undefined, frameFlags.remoteOpen, options, false);
   const outbox = outboxOf(request);
-  const answer = receiverOf(inbox, response, cancel);
+  const answer = receiverOf(inbox, response, codes.internal, cancel);
   return {
     cancel,
     send: (message) => outbox.send(message),

@@ -81,7 +81,7 @@ export class Client implements LinkOwner {
           if (type !== frameTypes.response) throw new StatusError(codes.internal, "stream data came for a plain call");
           const answer = decodeResponse(bytes, start, end, owned);
           if (answer.status !== undefined) reject(answer.status);
-          else resolve(decodeMessage(response, answer.payload ?? noBytes));
+          else resolve(decodeMessage(response, answer.payload ?? noBytes, codes.internal));
           return true;
         },
         fail: reject,

@@ -1,6 +1,6 @@
 // How messages become bytes: any protobuf library fits behind these two functions.
 
-import { codes, StatusError } from "./status.ts";
+import { StatusError } from "./status.ts";
 
 export interface Codec<T> {
   encode(message: T): Uint8Array;
@@ -25,12 +25,15 @@ export function protoCodec<T>(message: MessageFns<T>): Codec<T> {
   };
 }
 
-/** @throws StatusError Internal, as Go's side says, when the bytes are not such a message. */
-export function decodeMessage<T>(codec: Codec<T>, bytes: Uint8Array): T {
+/**
+ * @param code whose fault it is: InvalidArgument for what a client has sent, Internal for what a server has.
+ * @throws StatusError with this code when the bytes are not such a message.
+ */
+export function decodeMessage<T>(codec: Codec<T>, bytes: Uint8Array, code: number): T {
   try {
     return codec.decode(bytes);
   } catch (thrown) {
     const text = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new StatusError(codes.internal, `the message cannot be decoded: ${text}`, [], { cause: thrown });
+    throw new StatusError(code, `the message cannot be decoded: ${text}`, [], { cause: thrown });
   }
 }

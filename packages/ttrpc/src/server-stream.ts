@@ -39,7 +39,7 @@ export function serverStreaming<Q, S>(
       call.input = onlyEnd(flags);
       const output = openOutput(call, response);
       run(call, async () => {
-        await fn(decodeMessage(request, payload ?? noBytes), output, call);
+        await fn(decodeMessage(request, payload ?? noBytes, codes.invalidArgument), output, call);
         endOutput(call);
       });
     },
@@ -77,7 +77,9 @@ function openInput<Q>(call: Call, codec: Codec<Q>, payload: Uint8Array | undefin
   if ((flags & frameFlags.remoteOpen) === 0) inbox.end();
   call.input = inputOf(inbox);
   call.onEnd(() => inbox.discard(overStatus(call)));
-  return receiverOf(inbox, codec, () => inbox.discard(new StatusError(codes.canceled, "the reader has left")));
+  return receiverOf(inbox, codec, codes.invalidArgument, () =>
+    inbox.discard(new StatusError(codes.canceled, "the reader has left")),
+  );
 }
 
 function inputOf(inbox: Inbox): CallInput {

@@ -78,10 +78,10 @@ test("Server: a statusOf that throws costs no more than its own answer", async (
   assert.equal(scene.server.calls, 0);
 });
 
-test("Server: a message that cannot be decoded is Internal, as Go says", async () => {
+test("Server: a message that cannot be decoded is InvalidArgument", async () => {
   const peer = new Scene().connect();
   peer.request(1, "test", "picky");
-  assert.equal((await peer.answer()).code, codes.internal);
+  assert.equal((await peer.answer()).code, codes.invalidArgument);
   await assertAlive(peer, 3);
 });
 

@@ -21,11 +21,15 @@ export interface Sender<T> {
   send(message: T): Promise<void>;
 }
 
-/** The receiving side of one stream. `stop` is called when a loop over it is left before the end. */
-export function receiverOf<T>(inbox: Inbox, codec: Codec<T>, stop: () => void): Receiver<T> {
+/**
+ * The receiving side of one stream.
+ * @param code of the error for a message that cannot be decoded.
+ * @param stop called when a loop over it is left before the end.
+ */
+export function receiverOf<T>(inbox: Inbox, codec: Codec<T>, code: number, stop: () => void): Receiver<T> {
   const receive = async () => {
     const bytes = await inbox.receive();
-    return bytes === undefined ? undefined : decodeMessage(codec, bytes);
+    return bytes === undefined ? undefined : decodeMessage(codec, bytes, code);
   };
   return {
     receive,

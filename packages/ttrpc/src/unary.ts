@@ -4,6 +4,7 @@
 import type { CallContext, Handler } from "./call.ts";
 import { type Codec, decodeMessage } from "./codec.ts";
 import { responseFrame } from "./messages.ts";
+import { codes } from "./status.ts";
 
 const noBytes = new Uint8Array(0);
 
@@ -16,7 +17,7 @@ export function unary<Q, S>(
   return {
     start(call, payload) {
       try {
-        const result = fn(decodeMessage(request, payload ?? noBytes), call);
+        const result = fn(decodeMessage(request, payload ?? noBytes, codes.invalidArgument), call);
         if (isPromise(result)) {
           result
             .then((message) => call.reply(responseFrame(call.id, response.encode(message))))
