@@ -5,10 +5,13 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 # One test by a part of its file's name: make test T=exec
 T ?=
+# make sim: how many simulated lives, from which seed on; LIVES=1 tells that one with its log
+LIVES ?= 100000
+SEED ?= 1
 
 BIN := node_modules/.bin
 
-.PHONY: help build check test demo bench install uninstall clean proto format types lint unit native js cli shim \
+.PHONY: help build check test sim demo bench install uninstall clean proto format types lint unit native js cli shim \
 	gates deps-build deps-test
 .DEFAULT_GOAL := help
 
@@ -22,6 +25,9 @@ check: types lint native unit ## types, lint, format, layers, unit tests, C code
 
 test: deps-test build gates $(if $(T),,native) ## all tests, end to end included, as root; T=NAME: files that hold NAME
 	scripts/run-tests all $(T)
+
+sim: js ## LIVES simulated lives of the shim from SEED on, and what they have seen; LIVES=1 SEED=N tells one with its log
+	node --enable-source-maps build/js/sim/run.js $(LIVES) $(SEED)
 
 demo: ## a container run, left, met again and ended, as a story; DAEMON=containerd tells it with a daemon
 	+@scripts/demo $(DAEMON)

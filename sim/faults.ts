@@ -36,6 +36,8 @@ export class Faults {
   rate: number;
   /** How many have failed. */
   count = 0;
+  /** The same by call and errno: "open EMFILE". */
+  readonly injected = new Map<string, number>();
   readonly #random: Random;
   readonly #note: (text: string) => void;
 
@@ -46,30 +48,26 @@ export class Faults {
   }
 
   /** The errno this call fails with; undefined: it does not. */
-  strike(call: keyof Sys, about: string): Errno | undefined {
-    if (this.rate === 0) return undefined;
-    const errnos = mayFail[call];
-    if (errnos === undefined || !this.#random.chance(this.rate)) return undefined;
+  #strike(call: keyof Sys, errnos: readonly Errno[], about: unknown): Errno | undefined {
+    if (!this.#random.chance(this.rate)) return undefined;
     const errno = this.#random.pick(errnos);
     this.count++;
-    this.#note(`fault: ${call}(${about}) = ${errnoName(errno)}`);
+    const name = `${call} ${errnoName(errno)}`;
+    this.injected.set(name, (this.injected.get(name) ?? 0) + 1);
+    this.#note(`fault: ${call}(${typeof about === "object" ? "" : String(about)}) = ${errnoName(errno)}`);
     return errno;
   }
 
   /** The same calls, some of which fail. What a failed call takes over is given back by `lose`. */
   around(sys: Partial<Sys>, lose: (call: keyof Sys, args: readonly unknown[]) => void): Sys {
+    if (this.rate === 0) return sys as Sys;
     const wrapped: Record<string, unknown> = { ...sys };
-    for (const call of Object.keys(mayFail) as (keyof Sys)[]) {
+    for (const [name, errnos] of Object.entries(mayFail)) {
+      const call = name as keyof Sys;
       const fn = sys[call] as ((...args: unknown[]) => unknown) | undefined;
       if (fn === undefined) continue;
       wrapped[call] = (...args: unknown[]): unknown => {
-        const errno = this.strike(
-          call,
-          args
-            .slice(0, 1)
-            .map((each) => (typeof each === "object" ? "" : String(each)))
-            .join(""),
-        );
+        const errno = this.rate === 0 ? undefined : this.#strike(call, errnos, args[0]);
         if (errno === undefined) return fn(...args);
         lose(call, args);
         return errno;

@@ -20,10 +20,8 @@ export interface Story {
   readonly broken: string | undefined;
   /** What happened, when it was asked for. */
   readonly log: readonly string[];
-  readonly turns: number;
-  readonly calls: number;
-  readonly events: number;
-  readonly faults: number;
+  /** How often what happened: "turns", "calls", "events", "faults", and each fault by call and errno. */
+  readonly seen: ReadonlyMap<string, number>;
 }
 
 /** What the shim loads when it is first needed: that takes a moment of the real clock, which no life has. */
@@ -94,10 +92,13 @@ class Life {
       seed: this.#seed,
       broken: this.#broken,
       log: this.#log,
-      turns: this.#turns,
-      calls: this.#client.calls,
-      events: this.#observer.eventCount,
-      faults: this.#kernel.faults.count,
+      seen: new Map([
+        ["turns", this.#turns],
+        ["calls", this.#client.calls],
+        ["events", this.#observer.eventCount],
+        ["faults", this.#kernel.faults.count],
+        ...this.#kernel.faults.injected,
+      ]),
     };
   }
 
@@ -108,19 +109,30 @@ class Life {
       },
       (thrown: unknown) => this.#breaks(`the script: ${thrown instanceof Error ? thrown.stack : String(thrown)}`),
     );
+    await new Promise<void>((resolve) => this.#turnUntil(resolve));
+    if (this.#broken === undefined) this.#examine();
+  }
+
+  /**
+   * One thing happens after another, each once every promise that can go on has gone on: Node runs what is given to nextTick
+   * when no such job is left, and what a tick gives to nextTick itself before that, hence the job in between.
+   */
+  #turnUntil(resolve: () => void): void {
     const { timeline } = this.#kernel;
-    while (this.#broken === undefined) {
-      await turn();
-      const fn = timeline.next();
-      if (fn === undefined) break;
+    const turn = (): void => {
+      const fn = this.#broken === undefined ? timeline.next() : undefined;
+      if (fn === undefined) return resolve();
       if (++this.#turns > mostTurns) this.#breaks("it does not come to rest");
       try {
         fn();
       } catch (thrown) {
         this.#breaks(thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown));
       }
-    }
-    if (this.#broken === undefined) this.#examine();
+      void now.then(again);
+    };
+    const now = Promise.resolve();
+    const again = (): void => process.nextTick(turn);
+    again();
   }
 
   #breaks(text: string): void {
@@ -214,11 +226,4 @@ class Life {
         this.#breaks(`left behind: ${path}`);
     }
   }
-}
-
-/** Lets every promise that can go on go on: Node runs what is given to nextTick once no such job is left. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => {
-    process.nextTick(resolve);
-  });
 }

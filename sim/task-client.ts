@@ -29,6 +29,10 @@ const methods = {
   Shutdown: [protoCodec(api.ShutdownRequest), empty],
 } as const;
 
+/** What a request has in the fields that are not given. */
+const defaults: Partial<Record<Method, object>> = {};
+const nothing = new Uint8Array(0);
+
 type Methods = typeof methods;
 type Method = keyof Methods;
 type Request<M extends Method> = Parameters<Methods[M][0]["encode"]>[0];
@@ -41,9 +45,14 @@ const quickMs = 60;
 /** A runtime call and what undoes it, each to its deadline, and the waits in between. */
 const slowMs = 600_000;
 
+interface Waiting {
+  readonly number: number;
+  readonly method: Method;
+  readonly request: object;
+}
+
 export class TaskClient {
-  /** Calls that have not been answered, for a life that stands still. */
-  readonly waiting = new Set<string>();
+  readonly #waiting = new Set<Waiting>();
   readonly #client: Client;
   readonly #timeline: Timeline;
   readonly #note: ((text: string) => void) | undefined;
@@ -62,19 +71,22 @@ export class TaskClient {
     this.#broken = broken;
   }
 
+  /** Calls that have not been answered, for a life that stands still. */
+  get waiting(): readonly string[] {
+    return [...this.#waiting].map(nameOf);
+  }
+
   /** The answer, or the refusal. */
   async call<M extends Method>(method: M, request: Partial<Request<M>>): Promise<Response<M> | StatusError> {
-    const what = `${++this.calls} ${method} ${Object.values(request)
-      .filter((value) => typeof value !== "object")
-      .join(" ")}`;
-    this.#note?.(`> ${what}`);
-    this.waiting.add(what);
+    const waiting: Waiting = { number: ++this.calls, method, request };
+    this.#note?.(`> ${nameOf(waiting)}`);
+    this.#waiting.add(waiting);
     const startedMs = this.#timeline.nowMs;
     const [encoder, decoder] = methods[method] as unknown as [
       { encode(message: object): Uint8Array; decode(bytes: Uint8Array): object },
       { encode(message: object): Uint8Array; decode(bytes: Uint8Array): object },
     ];
-    const whole = { ...encoder.decode(new Uint8Array(0)), ...request };
+    const whole = { ...(defaults[method] ??= encoder.decode(nothing)), ...request };
     let answer: Response<M> | StatusError;
     try {
       answer = (await this.#client.call(service, method, encoder, decoder, whole)) as Response<M>;
@@ -82,13 +94,17 @@ export class TaskClient {
       if (!(thrown instanceof StatusError)) throw thrown;
       answer = thrown;
     }
-    this.waiting.delete(what);
+    this.#waiting.delete(waiting);
     const tookMs = this.#timeline.nowMs - startedMs;
     if (this.#note !== undefined)
-      this.#note(`< ${what}: ${answer instanceof StatusError ? `${answer.code} ${answer.message}` : "ok"}`);
+      this.#note(`< ${nameOf(waiting)}: ${answer instanceof StatusError ? `${answer.code} ${answer.message}` : "ok"}`);
     if (method !== "Wait" && tookMs > (quick.includes(method) ? quickMs : slowMs)) {
-      this.#broken(`${what} was answered after ${Math.round(tookMs)} ms`);
+      this.#broken(`${nameOf(waiting)} was answered after ${Math.round(tookMs)} ms`);
     }
     return answer;
   }
+}
+
+function nameOf({ number, method, request }: Waiting): string {
+  return [number, method, ...Object.values(request).filter((value) => typeof value !== "object")].join(" ");
 }

@@ -43,35 +43,37 @@ export class Timeline {
     }
   }
 
-  #before(one: number, other: number): boolean {
-    const [a, b] = [this.#heap[one] as Due, this.#heap[other] as Due];
-    return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
-  }
-
-  #swap(one: number, other: number): void {
-    const kept = this.#heap[one] as Due;
-    this.#heap[one] = this.#heap[other] as Due;
-    this.#heap[other] = kept;
-  }
-
-  #up(index: number): void {
+  #up(from: number): void {
+    const heap = this.#heap;
+    const due = heap[from] as Due;
+    let index = from;
     while (index > 0) {
       const parent = (index - 1) >> 1;
-      if (!this.#before(index, parent)) return;
-      this.#swap(index, parent);
+      const above = heap[parent] as Due;
+      if (!isBefore(due, above)) break;
+      heap[index] = above;
       index = parent;
     }
+    heap[index] = due;
   }
 
-  #down(index: number): void {
+  #down(from: number): void {
+    const heap = this.#heap;
+    const due = heap[from] as Due;
+    let index = from;
     for (;;) {
-      let least = index;
-      for (const child of [2 * index + 1, 2 * index + 2]) {
-        if (child < this.#heap.length && this.#before(child, least)) least = child;
-      }
-      if (least === index) return;
-      this.#swap(index, least);
-      index = least;
+      let child = 2 * index + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1] as Due, heap[child] as Due)) child++;
+      const below = heap[child] as Due;
+      if (!isBefore(below, due)) break;
+      heap[index] = below;
+      index = child;
     }
+    heap[index] = due;
   }
+}
+
+function isBefore(one: Due, other: Due): boolean {
+  return one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order);
 }

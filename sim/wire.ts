@@ -72,7 +72,7 @@ class End implements Transport {
     }
     const cut = this.#random.chance(0.1) ? this.#random.between(1, first.length) : first.length;
     if (cut < first.length) this.#queue.unshift(first.subarray(cut));
-    peer.#events.data(first.slice(0, cut));
+    peer.#events.data(cut < first.length ? first.subarray(0, cut) : first);
     this.move();
   }
 }
