@@ -128,7 +128,9 @@ static int turn_took_too_long(JSRuntime *runtime, void *opaque)
         turn_began = now;
         return 0;
     }
-    if (now.tv_sec - turn_began.tv_sec < TURN_CPU_SECONDS)
+    // Whole seconds alone would end a turn of a moment that a second ends in.
+    int64_t used_ns = (int64_t)(now.tv_sec - turn_began.tv_sec) * 1000000000 + (now.tv_nsec - turn_began.tv_nsec);
+    if (used_ns < (int64_t)TURN_CPU_SECONDS * 1000000000)
         return 0;
     if (!our_function_runs() && moments_let_go++ < MOST_MOMENTS_LET_GO)
         return 0;

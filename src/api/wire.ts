@@ -166,11 +166,19 @@ function sizeOf(length: number): number {
   return size;
 }
 
+/**
+ * Tags, lengths and small numbers in one message. A field of two bytes may become an object of two hundred: four megabytes
+ * of those are more than the heap has. Real messages have some hundreds.
+ */
+const mostReads = 200_000;
+
 /** Every method throws RangeError where the bytes end too early, and where they are no protobuf. */
 export class BinaryReader {
   readonly buf: Uint8Array;
   readonly len: number;
   pos = 0;
+  /** How many more calls of uint32() there may be; each field takes one at least. */
+  left = mostReads;
   /** The generated code counts in it how deep messages stand in messages. */
   __tsProtoDecodeDepth = 0;
 
@@ -181,6 +189,7 @@ export class BinaryReader {
 
   /** The low 32 bits of a varint. */
   uint32(): number {
+    if (this.left-- === 0) throw new RangeError(`a message of more than ${mostReads / 2} fields`);
     const first = this.buf[this.pos];
     if (first === undefined || first < 0x80) {
       if (first === undefined) throw new RangeError("premature EOF");
@@ -226,14 +235,14 @@ export class BinaryReader {
   }
 
   string(): string {
-    const length = this.uint32();
+    const length = this.length();
     const start = this.pass(length);
     return length === 0 ? "" : decoder.decode(this.buf.subarray(start, this.pos));
   }
 
   /** A view of the bytes that are read. */
   bytes(): Uint8Array {
-    const start = this.pass(this.uint32());
+    const start = this.pass(this.length());
     return this.buf.subarray(start, this.pos);
   }
 
@@ -242,7 +251,7 @@ export class BinaryReader {
     const start = this.pos;
     if (wireType === 0) this.uint64();
     else if (wireType === 1) this.pass(8);
-    else if (wireType === 2) this.pass(this.uint32());
+    else if (wireType === 2) this.pass(this.length());
     else if (wireType === 3 && depth > 0) this.skipGroup(field, depth);
     else if (wireType === 5) this.pass(4);
     else throw new RangeError(`a field of wire type ${wireType} cannot be skipped`);
@@ -251,12 +260,23 @@ export class BinaryReader {
 
   private skipGroup(field: number | undefined, depth: number): void {
     for (;;) {
-      const tag = this.uint32();
+      const tag = this.length();
       const inner = tag >>> 3;
+      if (inner === 0) throw new RangeError("field number 0");
       if ((tag & 7) !== 4) this.skip(tag & 7, inner, depth - 1);
       else if (field === undefined || inner === field) return;
       else throw new RangeError("invalid end group tag");
     }
+  }
+
+  /** A varint that is no number of the sender's: one beyond 32 bits is not taken for its low bits. */
+  private length(): number {
+    const start = this.pos;
+    const length = this.uint32();
+    for (let at = start + 4; at < this.pos; at++) {
+      if (((this.buf[at] ?? 0) & (at === start + 4 ? 0x70 : 0x7f)) !== 0) throw new RangeError("invalid varint");
+    }
+    return length;
   }
 
   private byte(): number {

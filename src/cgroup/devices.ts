@@ -43,7 +43,8 @@ export function readRdma(sys: Sys, path: string): RdmaCounts[] {
     const values = new Map(pairs.map((pair) => pair.split("=", 2) as [string, string]));
     const count = (name: string): number => {
       const value = values.get(name) ?? "";
-      return value === "max" ? unlimitedRdma : Number.parseInt(value, 10) || 0;
+      if (value === "max") return unlimitedRdma;
+      return Math.min(Math.max(Number.parseInt(value, 10) || 0, 0), unlimitedRdma);
     };
     return { device, hcaHandles: count("hca_handle"), hcaObjects: count("hca_object") };
   });

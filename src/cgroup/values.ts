@@ -15,11 +15,16 @@ export function tryReadText(sys: Sys, path: string): string | undefined {
   return isErrno(text) ? undefined : text;
 }
 
-/** A number as containerd reads it: negative is 0, "max" is `max`, anything else is 0. */
+/** More digits than a number of 64 bits has: also how long a text is ever made a number of (that takes its square). */
+const mostDigits = 20;
+
+/** A number as containerd reads it: negative is 0, "max" is `max`, what is beyond 64 bits is all of them, anything else is 0. */
 export function parseCount(text: string, max = unlimited): bigint {
   const word = text.trim();
   if (word === "max") return max;
-  return /^\d+$/.test(word) ? BigInt(word) : 0n;
+  if (!/^\d+$/.test(word)) return 0n;
+  const value = word.length <= mostDigits ? BigInt(word) : unlimited;
+  return value < unlimited ? value : unlimited;
 }
 
 /** The one number in a file; 0 when there is none. */

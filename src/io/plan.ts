@@ -2,6 +2,7 @@
 // bad one is refused with its name and nothing has to be undone. The forms are those of containerd's clients.
 
 import { MoorError } from "../sys/error.ts";
+import { quoted } from "../sys/quoted.ts";
 
 /** Where one stream comes from or goes to. */
 export type StreamPlan =
@@ -28,6 +29,9 @@ export interface StdioPlan {
   readonly stdout: StreamPlan;
   readonly stderr: StreamPlan;
 }
+
+/** Of a scheme in an error. */
+const longestScheme = 40;
 
 const none: StreamPlan = { kind: "none" };
 
@@ -66,7 +70,7 @@ function planStream(stream: string, address: string): StreamPlan {
     return { kind: "path", path: address };
   }
   const kind = schemes.get(scheme.toLowerCase());
-  if (kind === undefined) throw refusal(stream, address, `unknown scheme ${scheme}`);
+  if (kind === undefined) throw refusal(stream, address, `unknown scheme ${scheme.slice(0, longestScheme)}`);
   const { path, query } = splitUri(stream, address, address.slice(scheme.length + 1));
   if (typeof kind === "number") {
     return { kind: "logger", version: kind, file: path, args: queryArgs(stream, address, query) };
@@ -132,5 +136,5 @@ function decode(stream: string, address: string, text: string): string {
 }
 
 function refusal(stream: string, address: string, why: string): MoorError {
-  return new MoorError("invalid_argument", `${stream} address ${JSON.stringify(address)}: ${why}`);
+  return new MoorError("invalid_argument", `${stream} address ${quoted(address)}: ${why}`);
 }

@@ -1,6 +1,7 @@
 // Id-mapped mounts: the maps as mount options carry them, as text for the kernel and as a user namespace.
 
 import { MoorError, must } from "../sys/error.ts";
+import { quoted } from "../sys/quoted.ts";
 import type { Fd, Sys } from "../sys/sys.d.ts";
 
 /**
@@ -19,7 +20,10 @@ export function mapText(name: string, value: string): string {
     .split(",")
     .map((entry) => {
       if (/^\d{1,10}:\d{1,10}:\d{1,10}$/.test(entry)) return `${entry.replaceAll(":", " ")}\n`;
-      throw new MoorError("invalid_argument", `mount option ${name}=${value}: ${entry} is not CONTAINER:HOST:SIZE`);
+      throw new MoorError(
+        "invalid_argument",
+        `mount option ${quoted(`${name}=${value}`)}: ${quoted(entry)} is not CONTAINER:HOST:SIZE`,
+      );
     })
     .join("");
 }

@@ -4,6 +4,8 @@
 
 import { errnoName, isErrno } from "../sys/errno.ts";
 import { MoorError } from "../sys/error.ts";
+import { isCostlyJson } from "../sys/json-cost.ts";
+import { quoted } from "../sys/quoted.ts";
 import type { Sys } from "../sys/sys.d.ts";
 
 /** One entry of linux.namespaces. */
@@ -23,7 +25,7 @@ export interface Spec {
 }
 
 /** Bytes of config.json that are read at most. The largest ones seen (thousands of mounts) are far below a megabyte. */
-export const maxSpecBytes = 16 * 1024 * 1024;
+export const maxSpecBytes = 8 * 1024 * 1024;
 
 // In the order in which the stock shim looks at them.
 const groupAnnotations = ["io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id"] as const;
@@ -45,6 +47,7 @@ export function readSpec(sys: Sys, bundle: string): Spec {
 export function parseSpec(text: string, path: string): Spec {
   const reject = (why: string): MoorError => new MoorError("invalid_argument", `the bundle's spec ${path} ${why}`);
   let spec: unknown;
+  if (isCostlyJson(text)) throw reject("has too many values");
   try {
     spec = JSON.parse(text);
   } catch (thrown) {
@@ -61,7 +64,7 @@ export function parseSpec(text: string, path: string): Spec {
   if (present(annotations)) {
     if (!isObject(annotations)) throw reject("has annotations that are not an object");
     for (const [name, value] of Object.entries(annotations)) {
-      if (typeof value !== "string") throw reject(`has an annotation ${JSON.stringify(name)} that is not a string`);
+      if (typeof value !== "string") throw reject(`has an annotation ${quoted(name)} that is not a string`);
     }
   }
   if (present(linux)) {
@@ -104,7 +107,7 @@ function checkNamespaces(namespaces: unknown, reject: (why: string) => MoorError
       throw reject("has an entry of linux.namespaces without a type");
     }
     if (present(namespace["path"]) && typeof namespace["path"] !== "string") {
-      throw reject(`has a ${namespace["type"]} namespace whose path is not a string`);
+      throw reject(`has a ${namespace["type"].slice(0, 40)} namespace whose path is not a string`);
     }
   }
 }

@@ -5,6 +5,7 @@
 
 import { parse } from "smol-toml";
 import { MoorError } from "../sys/error.ts";
+import { quoted } from "../sys/quoted.ts";
 import { defaultOptions, type RuntimeOptions } from "./options.ts";
 
 /**
@@ -28,10 +29,7 @@ export function parseTomlOptions(text: string, where: string): RuntimeOptions {
     if (plain === "typeurl") continue;
     const field = Object.keys(defaultOptions).find((key) => key.toLowerCase() === plain);
     if (field === undefined) {
-      throw new MoorError(
-        "invalid_argument",
-        `runtime options in ${where}: ${JSON.stringify(name)} is no known option`,
-      );
+      throw new MoorError("invalid_argument", `runtime options in ${where}: ${quoted(name)} is no known option`);
     }
     options[field] = checked(value, defaultOptions[field as keyof RuntimeOptions], name, where);
   }

@@ -7,6 +7,7 @@ import { CheckpointOptions, Options as RuncOptions } from "../api/runc-options.t
 import { Options as TomlOptions } from "../api/runtime-options.ts";
 import { errnoName, isErrno } from "../sys/errno.ts";
 import { MoorError } from "../sys/error.ts";
+import { quoted } from "../sys/quoted.ts";
 import type { Sys } from "../sys/sys.d.ts";
 
 /** What can be set about the runtime; empty strings, zeros and false mean "as usual". */
@@ -116,7 +117,7 @@ function decode<T>(any: Any, type: { decode(bytes: Uint8Array): T }): T {
     return type.decode(any.value);
   } catch (thrown) {
     const why = thrown instanceof Error ? thrown.message : String(thrown);
-    throw new MoorError("invalid_argument", `decode ${any.typeUrl}: ${why}`, { cause: thrown });
+    throw new MoorError("invalid_argument", `decode ${quoted(any.typeUrl)}: ${why}`, { cause: thrown });
   }
 }
 
@@ -126,5 +127,5 @@ function messageName(typeUrl: string): string {
 }
 
 function unknownType(what: string, typeUrl: string): MoorError {
-  return new MoorError("invalid_argument", `${what} of the type ${JSON.stringify(typeUrl)} are not supported`);
+  return new MoorError("invalid_argument", `${what} of the type ${quoted(typeUrl)} are not supported`);
 }

@@ -2,12 +2,13 @@
 // exec, restore) claims it from the reaper before anybody can reap it. No state but a counter; the calls may overlap.
 
 import type { Announcement, Exit, OwnedProcess, Reaper } from "../reaper/reaper.ts";
-import { must, MoorError } from "../sys/error.ts";
+import { must } from "../sys/error.ts";
 import { O_CREAT, O_EXCL, SIGKILL } from "../sys/flags.ts";
 import type { Log } from "../sys/log.ts";
 import type { FdMapping, Sys } from "../sys/sys.d.ts";
 import type { RuntimeOptions } from "./options.ts";
 import { readPidFile, removePidFile } from "./pid-file.ts";
+import { parseAnswer, parseState, parseVersion, type RuntimeState, type RuntimeVersion } from "./runtime-answer.ts";
 import {
   type CheckpointArguments,
   type CreateArguments,
@@ -56,25 +57,6 @@ export interface CreateOptions extends CreateArguments, InheritedFds {
 }
 export interface ExecOptions extends ExecArguments, InheritedFds {}
 export interface RestoreOptions extends RestoreArguments, InheritedFds {}
-
-/** What `state` tells. */
-export interface RuntimeState {
-  readonly id: string;
-  readonly pid: number;
-  /** "creating", "created", "running", "stopped" or "paused". */
-  readonly status: string;
-  readonly bundle: string;
-  readonly annotations: Readonly<Record<string, string>>;
-}
-
-export interface RuntimeVersion {
-  /** "runc", "crun": the first word of the output. */
-  readonly name: string;
-  readonly version: string;
-  readonly commit: string;
-  /** Version of the runtime specification. */
-  readonly spec: string;
-}
 
 export const defaultRuntime = "runc";
 export const defaultRuntimeRoot = "/run/containerd/runc";
@@ -216,18 +198,7 @@ export class Runtime {
   }
 
   async state(id: string): Promise<RuntimeState> {
-    const answer = parseAnswer("state", await this.#run("state", ["state", id], "answer"));
-    const { pid, status, bundle, annotations } = answer;
-    if (typeof pid !== "number" || typeof status !== "string") {
-      throw new MoorError("internal", `OCI runtime state: no pid or status in its answer about ${id}`);
-    }
-    return {
-      id,
-      pid,
-      status,
-      bundle: typeof bundle === "string" ? bundle : "",
-      annotations: (annotations ?? {}) as Record<string, string>,
-    };
+    return parseState(id, await this.#run("state", ["state", id], "answer"));
   }
 
   /** The statistics that runc prints (`events --stats`), as they are; crun has no such command: unimplemented. */
@@ -243,14 +214,7 @@ export class Runtime {
   }
 
   async version(): Promise<RuntimeVersion> {
-    const text = await this.#run("version", ["--version"], "answer");
-    const first = /^(\S+) version (\S+)/.exec(text);
-    return {
-      name: first?.[1] ?? "",
-      version: first?.[2] ?? "",
-      commit: /^commit: (.*)$/m.exec(text)?.[1]?.trim() ?? "",
-      spec: /^spec: (.*)$/m.exec(text)?.[1]?.trim() ?? "",
-    };
+    return parseVersion(await this.#run("version", ["--version"], "answer"));
   }
 
   async #make(
@@ -311,14 +275,4 @@ function endHalfMade(sys: Sys, pidFile: string, announcement: Announcement): voi
  */
 function withSockets(argv: readonly string[], env: readonly string[]) {
   return { file: "/bin/sh", argv: ["sh", "-c", 'export LISTEN_PID=$$; exec "$@"', "sh", ...argv], env };
-}
-
-function parseAnswer(operation: Operation, text: string): Record<string, unknown> {
-  try {
-    const answer: unknown = JSON.parse(text);
-    if (typeof answer === "object" && answer !== null) return answer as Record<string, unknown>;
-  } catch {
-    // Told below with what it was.
-  }
-  throw new MoorError("internal", `OCI runtime ${operation}: its answer is no JSON object: ${text.slice(0, 200)}`);
 }

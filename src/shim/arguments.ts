@@ -2,6 +2,8 @@
 // containerd passes them. Pure: text in, a plain object or an error out.
 
 import { MoorError } from "../sys/error.ts";
+import { quoted } from "../sys/quoted.ts";
+import { shown } from "./identifier.ts";
 
 export type Action = "start" | "delete" | "info" | "version" | "help";
 
@@ -43,7 +45,7 @@ export function parseArguments(words: readonly string[]): ShimArguments {
       if (readBool(name, value)) on.add(name);
       continue;
     }
-    if (!isOneOf(textFlags, name)) throw new MoorError("invalid_argument", `unknown flag -${name}`);
+    if (!isOneOf(textFlags, name)) throw new MoorError("invalid_argument", `unknown flag -${shown(name)}`);
     const given = value ?? words[++index];
     if (given === undefined) throw new MoorError("invalid_argument", `flag -${name} needs a value`);
     text[name] = given;
@@ -70,7 +72,7 @@ function splitFlag(word: string): { name: string; value: string | undefined } {
 function readBool(name: string, value: string | undefined): boolean {
   if (value === undefined || ["1", "t", "T", "true", "TRUE", "True"].includes(value)) return true;
   if (["0", "f", "F", "false", "FALSE", "False"].includes(value)) return false;
-  throw new MoorError("invalid_argument", `flag -${name} takes true or false, not ${JSON.stringify(value)}`);
+  throw new MoorError("invalid_argument", `flag -${name} takes true or false, not ${quoted(value)}`);
 }
 
 function readAction(on: ReadonlySet<BoolFlag>, rest: readonly string[]): Action {
@@ -80,7 +82,7 @@ function readAction(on: ReadonlySet<BoolFlag>, rest: readonly string[]): Action 
   const word = rest[0];
   if (word === "start" || word === "delete") return word;
   if (word === undefined) throw new MoorError("invalid_argument", "no action given: start, delete, -info or -v");
-  throw new MoorError("invalid_argument", `unknown action ${JSON.stringify(word)}: start or delete`);
+  throw new MoorError("invalid_argument", `unknown action ${quoted(word)}: start or delete`);
 }
 
 function isOneOf<T extends string>(set: readonly T[], word: string): word is T {

@@ -6,6 +6,7 @@ import { BootstrapParams, BootstrapResult, LogLevel } from "../api/bootstrap.ts"
 import { Any } from "../api/google/protobuf/any.ts";
 import { decodeOptions, runcOptionsType, tomlOptionsType } from "../oci/options.ts";
 import { MoorError } from "../sys/error.ts";
+import { quoted } from "../sys/quoted.ts";
 import type { Sys } from "../sys/sys.d.ts";
 import type { Level } from "./logger.ts";
 
@@ -36,7 +37,7 @@ export async function readStartInput(sys: Sys, input: Uint8Array, id: string): P
   const params = decode("the BootstrapParams on standard input", BootstrapParams, input);
   const isFolder = params.socketDir === undefined || params.socketDir === "" || params.socketDir.startsWith("/");
   if (!isFolder) {
-    throw new MoorError("invalid_argument", `socket_dir is no absolute path: ${JSON.stringify(params.socketDir)}`);
+    throw new MoorError("invalid_argument", `socket_dir is no absolute path: ${quoted(params.socketDir ?? "")}`);
   }
   // Extensions of other types are for shims that know them.
   const options = params.extensions.map(({ value }) => value).find((value) => isOptions(value?.typeUrl ?? ""));

@@ -5,6 +5,7 @@ import type { Runtime } from "../oci/runtime.ts";
 import type { RuntimeOptions } from "../oci/options.ts";
 import type { Exit } from "../reaper/reaper.ts";
 import { MoorError, must } from "../sys/error.ts";
+import { isCostlyJson } from "../sys/json-cost.ts";
 import { O_CREAT, O_TRUNC, SIGKILL } from "../sys/flags.ts";
 import { passGate } from "../sys/gates.ts";
 import type { Pid } from "../sys/sys.d.ts";
@@ -59,9 +60,11 @@ export function makeExec({ context, containerId }: ExecPlace, request: ExecReque
   if (request.spec === undefined || request.spec.length === 0) {
     throw new MoorError("invalid_argument", `${what}: the request has no process spec`);
   }
+  const sent = context.sys.decodeUtf8(request.spec);
+  if (isCostlyJson(sent)) throw new MoorError("invalid_argument", `${what}: its process spec has too many values`);
   let spec: unknown;
   try {
-    spec = JSON.parse(context.sys.decodeUtf8(request.spec));
+    spec = JSON.parse(sent);
   } catch (thrown) {
     throw new MoorError("invalid_argument", `${what}: its process spec is not JSON`, { cause: thrown });
   }

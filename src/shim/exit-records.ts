@@ -4,6 +4,7 @@
 
 import { isErrno } from "../sys/errno.ts";
 import { must } from "../sys/error.ts";
+import { isCostlyJson } from "../sys/json-cost.ts";
 import { O_CREAT, O_TRUNC } from "../sys/flags.ts";
 import type { Pid, Sys } from "../sys/sys.d.ts";
 import { parseRfc3339, rfc3339 } from "./time.ts";
@@ -75,6 +76,7 @@ export function formatRecords(records: ReadonlyMap<string, ExitRecord>): string 
 /** Reads what formatRecords wrote; entries that make no sense are left out. */
 export function parseRecords(text: string): ReadonlyMap<string, ExitRecord> {
   const records = new Map<string, ExitRecord>();
+  if (isCostlyJson(text)) return records;
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
@@ -86,11 +88,16 @@ export function parseRecords(text: string): ReadonlyMap<string, ExitRecord> {
   for (const [processId, entry] of Object.entries(parsed["exits"])) {
     if (!isObject(entry)) continue;
     const { pid, status, exitedAt } = entry;
-    if (typeof pid !== "number" || typeof status !== "number" || typeof exitedAt !== "string") continue;
+    if (!isUint32(pid) || !isUint32(status) || typeof exitedAt !== "string") continue;
     const atNs = parseRfc3339(exitedAt);
-    if (atNs !== undefined) records.set(processId, { pid: pid as Pid, status, atNs });
+    if (atNs !== undefined && atNs >= 0n) records.set(processId, { pid: pid as Pid, status, atNs });
   }
   return records;
+}
+
+/** What `delete` answers with has fields of 32 bits. */
+function isUint32(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

@@ -3,6 +3,7 @@
 
 import { EBUSY, ENOENT, errnoName, isErrno } from "../sys/errno.ts";
 import { SIGKILL } from "../sys/flags.ts";
+import { isCostlyJson } from "../sys/json-cost.ts";
 import type { Log } from "../sys/log.ts";
 import { readMountInfo } from "../sys/mount-info.ts";
 import type { Pid, Sys } from "../sys/sys.d.ts";
@@ -98,7 +99,7 @@ function readPids(sys: Sys, path: string): Pid[] {
 /** Undefined when there is no such file or it makes no sense: then it tells nothing. */
 function readJson(sys: Sys, path: string): unknown {
   const text = sys.readText(path, maxRecordBytes);
-  if (isErrno(text)) return undefined;
+  if (isErrno(text) || isCostlyJson(text)) return undefined;
   try {
     return JSON.parse(text);
   } catch {

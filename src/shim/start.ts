@@ -5,6 +5,7 @@
 import { groupOf, readSpec } from "../oci/bundle.ts";
 import { isErrno } from "../sys/errno.ts";
 import { MoorError, must } from "../sys/error.ts";
+import { quoted } from "../sys/quoted.ts";
 import { SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1 } from "../sys/flags.ts";
 import { passGate } from "../sys/gates.ts";
 import type { Fd, Sys } from "../sys/sys.d.ts";
@@ -105,7 +106,7 @@ export function passedSockets(environ: readonly string[]): Fd[] {
   const text = variable(environ, "MOOR_LISTEN_FDS");
   if (text === "") return [];
   if (!/^\d{1,3}$/.test(text)) {
-    throw new MoorError("invalid_argument", `MOOR_LISTEN_FDS is no number of sockets: ${JSON.stringify(text)}`);
+    throw new MoorError("invalid_argument", `MOOR_LISTEN_FDS is no number of sockets: ${quoted(text)}`);
   }
   return Array.from({ length: Number(text) }, (_, index) => (3 + index) as Fd);
 }

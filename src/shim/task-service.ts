@@ -10,6 +10,7 @@ import { CallGate } from "../oci/call-gate.ts";
 import { decodeCheckpointOptions } from "../oci/options.ts";
 import { MoorError } from "../sys/error.ts";
 import { passGate } from "../sys/gates.ts";
+import { isCostlyJson } from "../sys/json-cost.ts";
 import type { Container } from "./container.ts";
 import type { ShimContext } from "./context.ts";
 import { checkBundle, createContainer } from "./create.ts";
@@ -269,6 +270,7 @@ export class TaskService {
       throw new MoorError("invalid_argument", `${what}: the request has no resources`);
     }
     const text = this.#context.sys.decodeUtf8(resources.value);
+    if (isCostlyJson(text)) throw new MoorError("invalid_argument", `${what}: its resources have too many values`);
     let parsed: unknown;
     try {
       parsed = JSON.parse(text);

@@ -3,7 +3,7 @@
 
 import { copyOf, frameTypes, headerBytes, putHeader } from "./frame.ts";
 import { type StatusDetail, StatusError } from "./status.ts";
-import { bytesFieldSize, Reader, utf8, varintSize, Writer } from "./wire.ts";
+import { bytesFieldSize, Reader, utf8, varintSize, WireError, Writer } from "./wire.ts";
 
 export type Metadata = ReadonlyMap<string, readonly string[]>;
 
@@ -31,6 +31,12 @@ const bytes5 = 0x2a;
 const varint1 = 0x08;
 const varint4 = 0x20;
 
+/** Pairs of metadata of one request: each costs many times its length. */
+const maxPairs = 1024;
+
+/** Characters of a status' message: what refuses a long request may name all of it, and answers to that are never held. */
+const maxStatusLength = 16 * 1024;
+
 /** @throws WireError. `owned`: the payload may be a view of the bytes. */
 export function decodeRequest(bytes: Uint8Array, start: number, end: number, owned: boolean): Request {
   const reader = new Reader(bytes, start, end);
@@ -39,13 +45,14 @@ export function decodeRequest(bytes: Uint8Array, start: number, end: number, own
   let payload: Uint8Array | undefined;
   let timeoutNs = 0;
   let metadata: Map<string, string[]> | undefined;
+  let pairs = 0;
   while (reader.pos < end) {
     const tag = reader.uint32();
     if (tag === bytes1) service = reader.string();
     else if (tag === bytes2) method = reader.string();
     else if (tag === bytes3) payload = readBytes(reader, owned);
     else if (tag === varint4) timeoutNs = reader.int64();
-    else if (tag === bytes5) metadata = readPair(reader, metadata ?? new Map());
+    else if (tag === bytes5) metadata = readPair(reader, metadata ?? new Map(), ++pairs);
     else reader.skip(tag);
   }
   return { service, method, payload, timeoutNs, metadata };
@@ -94,7 +101,8 @@ export function responseFrame(id: number, payload: Uint8Array): Uint8Array {
 
 /** A whole response frame for a call that did not. */
 export function statusFrame(id: number, status: StatusError): Uint8Array {
-  const message = utf8(status.message);
+  const { message: whole } = status;
+  const message = utf8(whole.length <= maxStatusLength ? whole : `${whole.slice(0, maxStatusLength)}… (cut)`);
   const code = status.code >>> 0;
   const details = status.details.map(encodeDetail);
   let size = 1 + varintSize(code) + bytesFieldSize(message.length);
@@ -114,7 +122,8 @@ function readBytes(reader: Reader, owned: boolean): Uint8Array {
   return owned ? reader.bytes.subarray(start, end) : copyOf(reader.bytes, start, end);
 }
 
-function readPair(reader: Reader, metadata: Map<string, string[]>): Map<string, string[]> {
+function readPair(reader: Reader, metadata: Map<string, string[]>, pairs: number): Map<string, string[]> {
+  if (pairs > maxPairs) throw new WireError(`metadata of more than ${maxPairs} pairs`);
   const [key, value] = readStrings(reader);
   const values = metadata.get(key);
   if (values === undefined) metadata.set(key, [value]);
@@ -146,8 +155,10 @@ function readStatus(outer: Reader): StatusError | undefined {
     const tag = reader.uint32();
     if (tag === varint1) code = reader.uint32();
     else if (tag === bytes2) message = reader.string();
-    else if (tag === bytes3) details.push(readDetail(reader));
-    else reader.skip(tag);
+    else if (tag === bytes3) {
+      if (details.length === maxPairs) throw new WireError(`a status with more than ${maxPairs} details`);
+      details.push(readDetail(reader));
+    } else reader.skip(tag);
   }
   return code === 0 ? undefined : new StatusError(code, message, details);
 }
