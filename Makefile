@@ -32,8 +32,9 @@ sim: js ## LIVES simulated lives of the shim from SEED on, and what they have se
 demo: ## a container run, left, met again and ended, as a story; DAEMON=containerd tells it with a daemon
 	+@scripts/demo $(DAEMON)
 
-bench: build deps-test ## start-up, memory and speed beside the stock shim; QUICK=1 for a short run
-	bench/run $(if $(QUICK),--quick)
+bench: build ## start-up, memory, speed beside the stock shims; QUICK=1: a short run; ONLY=B7,B8: those
+	@scripts/deps matrix
+	bench/run $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 install: build ## into $(DESTDIR)$(PREFIX): bin/containerd-shim-moor-v2, bin/moor, lib/moor
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/moor

@@ -1,29 +1,51 @@
-// One shim of a side, from its bundle to its end, driven as a daemon drives it. Without streams: what a process prints is
-// another figure's matter.
+// One shim of a side, from its bundle to its end, driven as a daemon drives it.
 
-import { closeSync, constants, mkdirSync, openSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
-import { Socket } from "node:net";
-import { join } from "node:path";
+import { readlinkSync, rmSync } from "node:fs";
 import { run } from "../test/harness/command.ts";
-import { callTask, type Method, type RequestOf, type ResponseOf, TASK_V2 } from "../test/harness/direct-shim.ts";
-import { makeFifo } from "../test/harness/fifo.ts";
-import { ociProcess, ociSpec } from "../test/harness/oci-spec.ts";
+import {
+  callTask,
+  type Method,
+  type RequestOf,
+  type ResponseOf,
+  TASK_V2,
+  TASK_V3,
+} from "../test/harness/direct-shim.ts";
+import { ociProcess } from "../test/harness/oci-spec.ts";
 import { isAlive } from "../test/harness/processes.ts";
 import { encodeFrame, encodeRequest, RawClient } from "../test/harness/raw-ttrpc.ts";
 import { until } from "../test/harness/until.ts";
+import type { Waiter } from "./arrivals.ts";
+import { Bundle } from "./bundle.ts";
 import type { Side } from "./side.ts";
 import type { Stage } from "./stage.ts";
 
 const processType = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 const goneWithinMs = 10_000;
+/** A call may take long when hundreds are under way. */
+const callWithinMs = 180_000;
+
+export interface StartOptions {
+  /** The cgroup.procs of a cgroup that `start`, and so the shim, is to run in. */
+  readonly cgroupProcs?: string;
+}
+
+/** FIFOs of a process. The stock shim wants both unless there is a terminal. */
+export interface Streams {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly terminal: boolean;
+}
+
+const noStreams: Streams = { stdout: "", stderr: "", terminal: false };
 
 export class BenchShim {
   readonly id: string;
   readonly side: Side;
-  readonly bundle: string;
+  readonly bundle: Bundle;
   pid = 0;
   readonly #stage: Stage;
-  readonly #log: { readonly fd: number; readonly reader: Socket };
+  readonly #others: Bundle[] = [];
+  #service = TASK_V2;
   #socketPath = "";
   #client: RawClient | undefined;
 
@@ -32,22 +54,16 @@ export class BenchShim {
     this.#stage = stage;
     this.side = side;
     this.id = id;
-    this.bundle = join(stage.dir, "bundles", id);
-    mkdirSync(join(this.bundle, "rootfs"), { recursive: true });
-    const spec = ociSpec(stage, id, stage.rootfs, ociProcess(args));
-    writeFileSync(join(this.bundle, "config.json"), JSON.stringify(spec));
-    const log = join(this.bundle, "log");
-    makeFifo(log);
-    const fd = openSync(log, constants.O_RDWR | constants.O_NONBLOCK);
-    const reader = new Socket({ fd: openSync(log, constants.O_RDONLY | constants.O_NONBLOCK), writable: false });
-    reader.resume();
-    this.#log = { fd, reader };
+    this.bundle = new Bundle(stage, id, args);
+    this.bundle.openLog();
   }
 
   /** Runs `start` and connects. @returns milliseconds from the call to its answer. */
-  async start(): Promise<number> {
-    const { ms, output } = await this.#action(["start"]);
-    this.#socketPath = output.trim().replace(/^unix:\/\//, "");
+  async start(options: StartOptions = {}): Promise<number> {
+    const { ms, output } = await this.#action(["start"], options);
+    const { address, service } = readAnswer(output);
+    this.#service = service;
+    this.#socketPath = address.replace(/^unix:\/\//, "");
     this.#client = await RawClient.connect(this.#socketPath);
     this.pid = (await this.call("Connect")).shimPid;
     return ms;
@@ -59,26 +75,51 @@ export class BenchShim {
   }
 
   call<M extends Method>(method: M, fields: Partial<RequestOf<M>> = {}): Promise<ResponseOf<M>> {
-    return callTask(this.client, method, { id: this.id, ...fields } as Partial<RequestOf<M>>);
+    const request = { id: this.id, ...fields } as Partial<RequestOf<M>>;
+    return callTask(this.client, method, request, this.#service, callWithinMs);
   }
 
   /** Create and Start of the container. */
   async run(): Promise<void> {
-    await this.call("Create", { bundle: this.bundle });
+    await this.call("Create", { bundle: this.bundle.dir });
     await this.call("Start");
   }
 
-  async addExec(execId: string, args: readonly string[]): Promise<void> {
-    const value = new TextEncoder().encode(JSON.stringify(ociProcess(args)));
-    await this.call("Exec", { execId, spec: { typeUrl: processType, value } });
+  /** The bundle of a further container for this shim, as the second of a pod is. */
+  addBundle(args: readonly string[]): Bundle {
+    const bundle = new Bundle(this.#stage, this.#stage.newId(this.side), args);
+    this.#others.push(bundle);
+    return bundle;
+  }
+
+  /** Creates a further container, of a bundle that was added; it is not started. */
+  async create(bundle: Bundle, streams = noStreams): Promise<Bundle> {
+    await this.call("Create", { id: bundle.id, bundle: bundle.dir, ...streams });
+    return bundle;
+  }
+
+  /** Takes away the bundle of a container that is deleted. */
+  removeContainer(bundle: Bundle): void {
+    this.#others.splice(this.#others.indexOf(bundle), 1);
+    bundle.remove();
+  }
+
+  async addExec(execId: string, args: readonly string[], streams = noStreams): Promise<void> {
+    const value = new TextEncoder().encode(JSON.stringify(ociProcess(args, streams.terminal)));
+    await this.call("Exec", { execId, ...streams, spec: { typeUrl: processType, value } });
+  }
+
+  /** A connection of its own on which Wait's answers are stamped. */
+  openWaiter(): Waiter {
+    return this.#stage.openWaiter(this.#socketPath, this.#service);
   }
 
   /** The same request so many times, one after the other, over a connection of its own: microseconds of each. */
   async timeCalls(method: Method, request: Uint8Array, count: number): Promise<number[]> {
-    const frame = encodeFrame({ streamId: 1, type: 1, flags: 0, payload: encodeRequest(TASK_V2, method, request) });
-    const { status, stdout, stderr } = await run([this.#stage.stopwatch, "call", this.#socketPath, String(count)], {
-      input: frame,
-    });
+    const payload = encodeRequest(this.#service, method, request);
+    const frame = encodeFrame({ streamId: 1, type: 1, flags: 0, payload });
+    const argv = [this.#stage.programs.stopwatch, "call", this.#socketPath, String(count)];
+    const { status, stdout, stderr } = await run(argv, { input: frame });
     if (status !== 0) throw new Error(`${count} calls of ${method}: ${stderr}`);
     return stdout
       .trim()
@@ -99,26 +140,27 @@ export class BenchShim {
 
   /** Runs `delete` and takes the bundle away. @returns milliseconds from the call to its answer. */
   async remove(): Promise<number> {
-    const { ms } = await this.#action(["-bundle", this.bundle, "delete"]);
+    const { ms } = await this.#action(["-bundle", this.bundle.dir, "delete"]);
     this.removeBundle();
     return ms;
   }
 
   /** Takes the bundle away: enough when no container was created in it. */
   removeBundle(): void {
-    this.#log.reader.destroy();
-    closeSync(this.#log.fd);
     // The stock shim leaves it at times.
     if (this.#socketPath !== "") rmSync(this.#socketPath, { force: true });
-    rmSync(this.bundle, { recursive: true, force: true });
+    for (const bundle of this.#others) bundle.remove();
+    this.bundle.remove();
     this.#stage.forget(this);
   }
 
-  /** Ends a running container and its shim in good order. */
+  /** Ends the running containers and their shim in good order. */
   async end(): Promise<void> {
-    await this.call("Kill", { signal: 9, all: true });
-    await this.call("Wait");
-    await this.call("Delete");
+    for (const { id } of [...this.#others, this.bundle]) {
+      await this.call("Kill", { id, signal: 9, all: true });
+      await this.call("Wait", { id });
+      await this.call("Delete", { id });
+    }
     await this.shutdown();
     await this.remove();
   }
@@ -131,20 +173,29 @@ export class BenchShim {
       if (this.pid > 0 && isAlive(this.pid) && readlinkSync(`/proc/${this.pid}/exe`) === this.side.program) {
         process.kill(this.pid, "SIGKILL");
       }
-      await this.#action(["-bundle", this.bundle, "delete"]);
+      for (const { id, dir } of [...this.#others, this.bundle]) {
+        await this.#action(["-bundle", dir, "delete"], {}, id).catch(() => undefined);
+      }
     } catch {
       // What is left is found when the stage closes.
     }
     this.removeBundle();
   }
 
-  async #action(words: readonly string[]): Promise<{ ms: number; output: string }> {
-    const { stopwatch, namespace, daemonAddress } = this.#stage;
+  async #action(
+    words: readonly string[],
+    { cgroupProcs }: StartOptions = {},
+    id = this.id,
+  ): Promise<{ ms: number; output: string }> {
+    const { programs, namespace, daemonAddress } = this.#stage;
     const flags = ["-namespace", namespace, "-address", daemonAddress, "-publish-binary", "/usr/bin/containerd"];
-    const { stdout, stderr } = await run([stopwatch, "run", this.side.program, ...flags, "-id", this.id, ...words], {
-      cwd: this.bundle,
-      // As containerd 1.6 calls a shim.
+    const place = cgroupProcs === undefined ? [] : ["-g", cgroupProcs];
+    const argv = [programs.stopwatch, "run", ...place, this.side.program, ...flags, "-id", id, ...words];
+    const { stdout, stderr } = await run(argv, {
+      cwd: this.bundle.dir,
+      // As containerd calls a shim.
       env: { PATH: process.env["PATH"], GOMAXPROCS: "2", TTRPC_ADDRESS: `${daemonAddress}.ttrpc` },
+      deadlineMs: callWithinMs,
     });
     const [, ns, status, output = ""] = /^(\d+) (\d+)\n([^]*)$/.exec(stdout) ?? [];
     if (ns === undefined || status !== "0") {
@@ -154,9 +205,9 @@ export class BenchShim {
   }
 }
 
-/** Kilobytes of a process, as the kernel adds them up over its mappings. */
-export function memoryOf(pid: number): { readonly rss: number; readonly pss: number; readonly privateDirty: number } {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
-  const field = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text)?.[1]);
-  return { rss: field("Rss"), pss: field("Pss"), privateDirty: field("Private_Dirty") };
+/** `start` answers with an address, or since containerd 2 with a JSON text that names the API's version too. */
+function readAnswer(output: string): { address: string; service: string } {
+  if (!output.startsWith("{")) return { address: output.trim(), service: TASK_V2 };
+  const { address, version } = JSON.parse(output) as { address: string; version: number };
+  return { address, service: version >= 3 ? TASK_V3 : TASK_V2 };
 }

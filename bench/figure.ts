@@ -1,74 +1,100 @@
-// One line of the table: what is measured, and the samples of each side.
+// One line of the table: what is measured, the samples of each side, what is aimed at, and whether that is met.
 
-import type { SideName } from "./side.ts";
-import { ratioOfMedians, summarise } from "./statistics.ts";
+import type { ColumnName, StockName } from "./side.ts";
+import { quantile, type Ratio, ratioOf } from "./statistics.ts";
 
-export type Unit = "ms" | "us" | "KB";
+export type Unit = "ms" | "us" | "KB" | "GiB/s" | "s/GiB" | "";
 
-export interface Figure {
-  /** As in the table of aims: "B1", or a part of it: "B3 Create". */
+/** What Moor's figure shall be, beside the better of the stock shims' or by itself. */
+export interface Aim {
+  /** Moor / the better stock shim. */
+  readonly ratio?: number;
+  /** Moor's own figure, whatever the others' is. */
+  readonly value?: number;
+  /** No more than conmon's. */
+  readonly conmon?: true;
+}
+
+export interface FigureKind {
+  /** As in the table of aims: "B1". */
   readonly id: string;
   readonly what: string;
   readonly unit: Unit;
-  readonly samples: Readonly<Record<SideName, readonly number[]>>;
+  readonly aim?: Aim;
+  /** Which quantile of the samples is the figure: 0.5, the median, when it is not given. */
+  readonly quantile?: number;
+  /** More is better: a rate. */
+  readonly isRate?: true;
+  /** Its name in the chart; a figure without one is in the table only. */
+  readonly chart?: string;
+}
+
+export type Samples = Readonly<Partial<Record<ColumnName, readonly number[]>>>;
+
+export interface Figure {
+  readonly kind: FigureKind;
+  readonly samples: Samples;
 }
 
 /** Collects samples for a figure. */
 export class Sampling {
-  readonly samples: Record<SideName, number[]> = { moor: [], stock: [] };
-  readonly #id: string;
-  readonly #what: string;
-  readonly #unit: Unit;
+  readonly #kind: FigureKind;
+  readonly #samples: Partial<Record<ColumnName, number[]>> = {};
 
-  constructor(id: string, what: string, unit: Unit) {
-    this.#id = id;
-    this.#what = what;
-    this.#unit = unit;
+  constructor(kind: FigureKind) {
+    this.#kind = kind;
   }
 
-  add(side: SideName, value: number): void {
-    this.samples[side].push(value);
+  add(column: ColumnName, value: number): void {
+    (this.#samples[column] ??= []).push(value);
   }
 
   figure(): Figure {
-    return { id: this.#id, what: this.#what, unit: this.#unit, samples: this.samples };
+    return { kind: this.#kind, samples: this.#samples };
   }
 }
 
-/** The figures as a table for a terminal; it is valid Markdown too. */
-export function formatTable(figures: readonly Figure[]): string {
-  const header = ["", "figure", "stock", "Moor", "Moor / stock", "n"];
-  const rows = figures.map(({ id, what, unit, samples: { moor, stock } }) => {
-    const ratio = ratioOfMedians(moor, stock);
-    const interval = ratio.interval === undefined ? "" : ` (${ratio.interval.map(formatRatio).join("-")})`;
-    return [
-      id,
-      what,
-      formatSide(stock, unit),
-      formatSide(moor, unit),
-      `${formatRatio(ratio.value)}${interval}`,
-      String(Math.min(moor.length, stock.length)),
-    ];
-  });
-  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] as string).length)));
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, i) => cell.padEnd(widths[i] as number)).join(" | ")} |`;
-  const rule = `| ${widths.map((width) => "-".repeat(Math.max(3, width))).join(" | ")} |`;
-  return [line(header), rule, ...rows.map(line)].join("\n");
+/** A side's figure; undefined when it has no samples. */
+export function valueOf({ kind, samples }: Figure, column: ColumnName): number | undefined {
+  const list = samples[column];
+  return list === undefined || list.length === 0 ? undefined : quantile(list, kind.quantile ?? 0.5);
 }
 
-function formatSide(samples: readonly number[], unit: Unit): string {
-  const { count, median, lowerQuartile, upperQuartile } = summarise(samples);
-  const number = (value: number) => formatNumber(value, unit);
-  if (count === 1) return `${number(median)} ${unit}`;
-  return `${number(median)} ${unit} [${number(lowerQuartile)}-${number(upperQuartile)}]`;
+/** The stock shim that Moor is held against: the one with the better figure. */
+export function betterStock(figure: Figure): StockName | undefined {
+  const [older, newer] = [valueOf(figure, "older"), valueOf(figure, "newer")];
+  if (older === undefined || newer === undefined) {
+    return older !== undefined ? "older" : newer !== undefined ? "newer" : undefined;
+  }
+  return newer < older === (figure.kind.isRate !== true) ? "newer" : "older";
 }
 
-function formatNumber(value: number, unit: Unit): string {
-  if (unit === "KB") return String(Math.round(value));
-  return value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0);
+/** Moor's figure in parts of the better stock shim's. */
+export function ratioToBetter(figure: Figure): Ratio | undefined {
+  const better = betterStock(figure);
+  const [ours, theirs] = [figure.samples.moor, better === undefined ? undefined : figure.samples[better]];
+  if (ours === undefined || theirs === undefined || ours.length === 0) return undefined;
+  const ratio = ratioOf(ours, theirs, figure.kind.quantile);
+  return Number.isFinite(ratio.value) ? ratio : undefined;
 }
 
-function formatRatio(value: number): string {
-  return value < 0.1 ? value.toFixed(3) : value.toFixed(2);
+/** Whether the aim is met; undefined without an aim, or where nothing can be said. */
+export function meetsAim(figure: Figure): boolean | undefined {
+  const { aim, isRate } = figure.kind;
+  const ours = valueOf(figure, "moor");
+  if (aim === undefined || ours === undefined) return undefined;
+  const verdicts: boolean[] = [];
+  const ratio = ratioToBetter(figure)?.value;
+  // What is shown with two digits is compared with two.
+  if (aim.ratio !== undefined && ratio !== undefined) {
+    verdicts.push(isRate === true ? rounded(ratio) >= aim.ratio : rounded(ratio) <= aim.ratio);
+  }
+  if (aim.value !== undefined) verdicts.push(isRate === true ? ours >= aim.value : ours <= aim.value);
+  const conmon = valueOf(figure, "conmon");
+  if (aim.conmon === true && conmon !== undefined) verdicts.push(ours <= conmon);
+  return verdicts.length === 0 ? undefined : verdicts.every((verdict) => verdict);
+}
+
+function rounded(ratio: number): number {
+  return Math.round(ratio * 100) / 100;
 }

@@ -4,13 +4,14 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { cpus, loadavg, release, totalmem } from "node:os";
 import { basename } from "node:path";
 import { run } from "../test/harness/command.ts";
-import type { Side } from "./side.ts";
+import type { Stage } from "./stage.ts";
 
 export type Facts = Readonly<Record<string, string>>;
 
-export async function machineFacts(sides: readonly Side[]): Promise<Facts> {
+export async function machineFacts({ sides, conmon }: Stage): Promise<Facts> {
   const processors = cpus();
-  const programs = await Promise.all(sides.map(describe));
+  const programs = await Promise.all(sides.map(({ title, program }) => describe(title, program, "-v")));
+  if (conmon !== undefined) programs.push(await describe("conmon", conmon, "--version"));
   return {
     date: new Date().toISOString().slice(0, 16).replace("T", " ") + " UTC",
     system: `${systemName()}, Linux ${release()}, ${cgroups()}`,
@@ -25,10 +26,10 @@ export async function machineFacts(sides: readonly Side[]): Promise<Facts> {
   };
 }
 
-async function describe(side: Side): Promise<[string, string]> {
-  const { size } = statSync(side.program);
-  const version = firstLines(await output([side.program, "-v"])).replace(`${side.program}:,`, basename(side.program));
-  return [side.name, `${version}, ${size} bytes`];
+async function describe(title: string, program: string, flag: string): Promise<[string, string]> {
+  const { size } = statSync(program);
+  const version = firstLines(await output([program, flag])).replace(`${program}:,`, basename(program));
+  return [title, `${version}, ${size} bytes`];
 }
 
 async function output(argv: readonly string[]): Promise<string> {

@@ -1,15 +1,19 @@
 // The bench's entry: reads what is wanted, measures it, prints the table to standard output and writes every sample to a
-// JSON file. Progress goes to standard error.
+// JSON file, with a chart beside it. Progress goes to standard error.
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { repositoryDir } from "../test/harness/repository.ts";
-import { type Figure, formatTable } from "./figure.ts";
-import { fullExtent, measures, quickExtent } from "./figures.ts";
+import { findCast } from "./cast.ts";
+import { catalogue, type Measure } from "./catalogue.ts";
+import { drawChart } from "./chart.ts";
+import { type Figure, meetsAim, ratioToBetter } from "./figure.ts";
 import { machineFacts } from "./machine.ts";
+import { Progress } from "./progress.ts";
 import { Stage } from "./stage.ts";
-import { ratioOfMedians, summarise } from "./statistics.ts";
+import { summarise } from "./statistics.ts";
+import { formatTable, type Titles } from "./table.ts";
 
 const { values } = parseArgs({
   options: {
@@ -18,38 +22,42 @@ const { values } = parseArgs({
     json: { type: "string", default: `${repositoryDir()}/build/bench.json` },
   },
 });
-const wanted = values.only?.split(",") ?? Object.keys(measures);
+const wanted = values.only?.split(",") ?? Object.keys(catalogue);
 for (const id of wanted) {
-  if (measures[id] === undefined) throw new Error(`there is no figure ${id}: ${Object.keys(measures).join(", ")}`);
+  if (catalogue[id] === undefined) throw new Error(`there is no figure ${id}: ${Object.keys(catalogue).join(", ")}`);
 }
 
+const progress = new Progress();
 /** Ctrl-C ends the measuring at its next step, so that what was started is ended too. */
-let isStopped = false;
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => (isStopped = true));
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => progress.stop());
 
 const stage = new Stage();
 try {
-  const facts = await machineFacts(stage.sides);
+  await stage.open(await findCast());
+  const facts = await machineFacts(stage);
   const names = Math.max(...Object.keys(facts).map((name) => name.length));
   for (const [name, value] of Object.entries(facts)) process.stdout.write(`${name.padEnd(names)}  ${value}\n`);
-  await stage.open();
+  const extent = { isQuick: values.quick, tell: (text: string) => progress.tell(text) };
   const figures: Figure[] = [];
-  for (const id of wanted) {
-    figures.push(...((await measures[id]?.(stage, values.quick ? quickExtent : fullExtent, tell)) ?? []));
-  }
-  tellEnd();
-  process.stdout.write(`\n${formatTable(figures)}\n\nMedians, [quartiles]; (95 % confidence interval of the ratio).\n`);
+  for (const id of wanted) figures.push(...(await (catalogue[id] as Measure)(stage, extent)));
+  progress.end();
+  const titles: Titles = {
+    conmon: "conmon",
+    ...Object.fromEntries(stage.sides.map(({ name, title }) => [name, title])),
+  };
+  process.stdout.write(`\n${formatTable(figures, titles)}\n\n`);
+  process.stdout.write("Medians [quartiles]; the ratio to the better stock shim (95 % confidence interval).\n");
   const path = resolve(values.json);
   mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(
-    path,
-    `${JSON.stringify({ facts, quick: values.quick, figures: figures.map(withSummary) }, null, 1)}\n`,
-  );
-  process.stderr.write(`bench: all samples are in ${path}\n`);
+  const report = { facts, titles, quick: values.quick, figures: figures.map(withSummary) };
+  writeFileSync(path, `${JSON.stringify(report, null, 1)}\n`);
+  const chart = path.replace(/(\.json)?$/, ".svg");
+  writeFileSync(chart, drawChart(figures, titles, facts));
+  process.stderr.write(`bench: all samples are in ${path}, a chart in ${chart}\n`);
 } catch (thrown) {
-  tellEnd();
-  process.stderr.write(`bench: ${isStopped || !(thrown instanceof Error) ? String(thrown) : thrown.stack}\n`);
-  process.exitCode = isStopped ? 130 : 1;
+  progress.end();
+  process.stderr.write(`bench: ${progress.isStopped || !(thrown instanceof Error) ? String(thrown) : thrown.stack}\n`);
+  process.exitCode = progress.isStopped ? 130 : 1;
 } finally {
   for (const left of await stage.close()) {
     process.stderr.write(`bench: could not be removed: ${left}\n`);
@@ -58,17 +66,12 @@ try {
 }
 
 function withSummary(figure: Figure): object {
-  const { moor, stock } = figure.samples;
-  return { ...figure, moor: summarise(moor), stock: summarise(stock), ratio: ratioOfMedians(moor, stock) };
-}
-
-/** One line that is written over on a terminal, and a line now and then elsewhere. */
-function tell(text: string): void {
-  if (isStopped) throw new Error("stopped");
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
-  else if (/ (?:[05]|\d*0) of /.test(text) || text.startsWith("B10")) process.stderr.write(`${text}\n`);
-}
-
-function tellEnd(): void {
-  if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+  const summaries = Object.entries(figure.samples).map(([column, samples]) => [column, summarise(samples)]);
+  return {
+    ...figure.kind,
+    summary: Object.fromEntries(summaries) as object,
+    ratio: ratioToBetter(figure),
+    met: meetsAim(figure),
+    samples: figure.samples,
+  };
 }

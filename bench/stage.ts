@@ -3,57 +3,90 @@
 
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { EventSink } from "../test/harness/event-sink.ts";
-import { findInPath, repositoryDir } from "../test/harness/repository.ts";
+import { repositoryDir } from "../test/harness/repository.ts";
 import { makeRootfs } from "../test/harness/rootfs.ts";
 import type { SceneNames } from "../test/harness/scene-names.ts";
 import { within } from "../test/harness/until.ts";
+import { EventService, Waiter } from "./arrivals.ts";
 import { BenchShim } from "./bench-shim.ts";
-import { copySide, type Side } from "./side.ts";
+import type { Cast } from "./cast.ts";
+import type { ConmonContainer } from "./conmon.ts";
+import { LineProgram } from "./line-program.ts";
+import { copyProgram, copySide, type Side } from "./side.ts";
 
 const runcRoot = "/run/containerd/runc";
 const cgroupRoot = "/sys/fs/cgroup";
-const exitWithinMs = 20_000;
+const memoryFolder = "/dev/shm";
+const exitWithinMs = 180_000;
 
 export class Stage implements SceneNames {
   readonly tag = randomBytes(4).toString("hex");
   readonly namespace = `moor-bench-${this.tag}`;
   readonly dir = mkdtempSync(join(tmpdir(), `moor-bench-${this.tag}-`));
   readonly rootfs = join(this.dir, "rootfs");
-  readonly stopwatch = join(repositoryDir(), "build/bench/stopwatch");
-  readonly sides: readonly Side[];
+  /** In memory, as containerd's state folder is (/run): a shim writes into its bundle. */
+  readonly bundlesDir = mkdtempSync(join(memoryFolder, `moor-bench-${this.tag}-`));
+  /** The helpers that bench/run has compiled. */
+  readonly programs = {
+    stopwatch: join(repositoryDir(), "build/bench/stopwatch"),
+    arrivals: join(repositoryDir(), "build/bench/arrivals"),
+    drain: join(repositoryDir(), "build/bench/drain"),
+    inside: join(repositoryDir(), "build/bench/inside"),
+  };
+  sides: readonly Side[] = [];
+  /** conmon's program; undefined where there is none. */
+  conmon: string | undefined;
   /** Part of the sockets' names; no daemon is there. */
   readonly daemonAddress = join(this.dir, "daemon.sock");
-  readonly #sink = new EventSink(`${this.daemonAddress}.ttrpc`);
-  readonly #exitWaiters = new Map<string, (atMs: number) => void>();
+  #events: EventService | undefined;
+  readonly #exitWaiters = new Map<string, (atNs: number) => void>();
   readonly #shims = new Set<BenchShim>();
+  readonly #helpers: LineProgram[] = [];
+  readonly #conmons = new Set<ConmonContainer>();
   #count = 0;
 
-  /** @param stock path of the stock shim; looked up in PATH by default. */
-  constructor(stock = findInPath("containerd-shim-runc-v2")) {
-    const moor = process.env["MOOR_TEST_SHIM"] ?? join(repositoryDir(), "build/containerd-shim-moor-v2");
-    if (!existsSync(moor)) throw new Error(`${moor} is missing: run make build first`);
-    if (stock === undefined) throw new Error("containerd-shim-runc-v2 is not in PATH: install containerd");
-    this.sides = [copySide("moor", moor, this.dir), copySide("stock", stock, this.dir)];
+  async open({ moor, older, newer, conmon }: Cast): Promise<void> {
+    this.sides = [
+      await copySide("moor", moor, this.dir),
+      await copySide("older", older, this.dir),
+      ...(newer === undefined ? [] : [await copySide("newer", newer, this.dir)]),
+    ];
+    if (conmon !== undefined) this.conmon = copyProgram(conmon, join(this.dir, "conmon"));
+    await makeRootfs(this.rootfs);
+    copyFileSync(this.programs.inside, join(this.rootfs, "bin/inside"));
+    this.#events = await EventService.open(this.programs.arrivals, `${this.daemonAddress}.ttrpc`, (event, atNs) => {
+      if (event.topic === "/tasks/exit") this.#exitWaiters.get(event.processId)?.(atNs);
+    });
+    execFileSync("sync");
   }
 
-  async open(): Promise<void> {
-    await makeRootfs(this.rootfs);
-    this.#sink.onForward = ({ topic, processId }) => {
-      if (topic === "/tasks/exit") this.#exitWaiters.get(processId)?.(performance.now());
-    };
-    await this.#sink.open();
-    execFileSync("sync");
+  newId(side: Side): string {
+    return `${side.name}-${this.#count++}-${this.tag}`;
   }
 
   /** A shim in a bundle of its own, whose container shall run `args`; nothing runs yet. */
   shim(side: Side, args: readonly string[]): BenchShim {
-    const shim = new BenchShim(this, side, `${side.name}-${this.#count++}-${this.tag}`, args);
+    const shim = new BenchShim(this, side, this.newId(side), args);
     this.#shims.add(shim);
     return shim;
+  }
+
+  /** A shim with one container, which runs and waits. */
+  async idleShim(side: Side): Promise<BenchShim> {
+    const shim = this.shim(side, ["/bin/inside", "idle"]);
+    await shim.start();
+    await shim.run();
+    return shim;
+  }
+
+  /** An idle shim of each side. */
+  async idleShims(): Promise<Map<Side, BenchShim>> {
+    const shims = new Map<Side, BenchShim>();
+    for (const side of this.sides) shims.set(side, await this.idleShim(side));
+    return shims;
   }
 
   /** It has ended and its bundle is gone. */
@@ -61,22 +94,43 @@ export class Stage implements SceneNames {
     this.#shims.delete(shim);
   }
 
-  /** When (performance.now()) the exit event of this process arrives. To be called before it can have ended. */
+  /** A reader that throws away what comes through FIFOs, until the stage closes. */
+  async drainAll(fifos: readonly string[]): Promise<void> {
+    this.#helpers.push(await LineProgram.ready([this.programs.drain, "all", ...fifos], () => undefined));
+  }
+
+  /** A connection to a shim on which Wait's answers are stamped; it ends with the stage. */
+  openWaiter(socketPath: string, service: string): Waiter {
+    const waiter = new Waiter(this.programs.arrivals, socketPath, service);
+    this.#helpers.push(waiter.program);
+    return waiter;
+  }
+
+  /** A container below conmon lives. */
+  addConmon(container: ConmonContainer): void {
+    this.#conmons.add(container);
+  }
+
+  /** It is gone. */
+  forgetConmon(container: ConmonContainer): void {
+    this.#conmons.delete(container);
+  }
+
+  /**
+   * When (nanoseconds of CLOCK_MONOTONIC) the exit event of this process arrives. To be called before it can have ended.
+   */
   exitEvent(processId: string): Promise<number> {
     const arrived = new Promise<number>((resolve) => this.#exitWaiters.set(processId, resolve));
     const seen = within(`the exit event of ${processId}`, exitWithinMs, arrived);
     return seen.finally(() => this.#exitWaiters.delete(processId));
   }
 
-  /** Both sides, once in this order and once in the other, so that a drift of the machine's hits both alike. */
-  turn(round: number): readonly Side[] {
-    return round % 2 === 0 ? this.sides : [...this.sides].reverse();
-  }
-
   /** Ends what lives and removes everything. Never throws; returns what could not be removed. */
   async close(): Promise<string[]> {
     for (const shim of this.#shims) await shim.destroy();
-    await this.#sink.close();
+    for (const container of this.#conmons) await container.end().catch(() => undefined);
+    await this.#events?.close();
+    for (const helper of this.#helpers) await helper.end();
     const left: string[] = [];
     const folders = [join(runcRoot, this.namespace), ...this.#cgroups()];
     for (const folder of folders) {
@@ -87,7 +141,7 @@ export class Stage implements SceneNames {
         left.push(`${folder}: ${String(thrown)}`);
       }
     }
-    rmSync(this.dir, { recursive: true, force: true });
+    for (const dir of [this.dir, this.bundlesDir]) rmSync(dir, { recursive: true, force: true });
     return left;
   }
 

@@ -19,7 +19,7 @@ const fewestForInterval = 5;
 /** The value below which the part `at` (0 to 1) of the samples lies, between two samples by straight line. */
 export function quantile(samples: readonly number[], at: number): number {
   if (samples.length === 0) throw new Error("no samples");
-  const sorted = [...samples].sort((a, b) => a - b);
+  const sorted = Float64Array.from(samples).sort();
   const position = (sorted.length - 1) * at;
   const below = sorted[Math.floor(position)] as number;
   const above = sorted[Math.ceil(position)] as number;
@@ -40,16 +40,20 @@ export function summarise(samples: readonly number[]): Summary {
 }
 
 /**
- * The ratio of the medians of `ours` and `theirs`. The interval is found by drawing samples of the same size from each
- * side anew, with replacement, by a generator that always draws the same.
+ * The ratio of a quantile (the median when none is given) of `ours` to that of `theirs`. The interval is found by drawing
+ * samples of the same size from each side anew, with replacement, by a generator that always draws the same.
  */
-export function ratioOfMedians(ours: readonly number[], theirs: readonly number[]): Ratio {
-  const value = median(ours) / median(theirs);
+export function ratioOf(ours: readonly number[], theirs: readonly number[], at = 0.5): Ratio {
+  const value = quantile(ours, at) / quantile(theirs, at);
   if (Math.min(ours.length, theirs.length) < fewestForInterval) return { value, interval: undefined };
   const random = generator(1);
   const draw = (samples: readonly number[]): number =>
-    median(samples.map(() => samples[Math.floor(random() * samples.length)] as number));
+    quantile(
+      samples.map(() => samples[Math.floor(random() * samples.length)] as number),
+      at,
+    );
   const ratios = Array.from({ length: resamples }, () => draw(ours) / draw(theirs));
+  if (!ratios.every(Number.isFinite)) return { value, interval: undefined };
   return { value, interval: [quantile(ratios, 0.025), quantile(ratios, 0.975)] };
 }
 

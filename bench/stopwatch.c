@@ -1,8 +1,10 @@
 // The bench's clock, in C so that the driver's own cost is not in the figures:
 //
-//   stopwatch run FILE ARGS...   runs it as a daemon calls a shim: standard input /dev/null, standard output and error in
+//   stopwatch run [-g PROCS] FILE ARGS...
+//                                runs it as a daemon calls a shim: standard input /dev/null, standard output and error in
 //                                one pipe, until both the pipe and the process have ended. Prints "NANOSECONDS STATUS", a
-//                                line end, and then what it printed.
+//                                line end, and then what it printed. It runs in the cgroup whose cgroup.procs PROCS is.
+//   stopwatch evict FILE...      writes files down to the disk and has the kernel forget its copies of them in memory
 //   stopwatch call SOCKET COUNT  connects, reads one ttrpc request frame from standard input, and sends it COUNT times, one
 //                                after the other, with a stream id of its own each. Prints the nanoseconds of each from
 //                                the first byte out to the last byte in, one a line.
@@ -78,6 +80,30 @@ static void write_all(int fd, const uint8_t *from, size_t size)
 static uint32_t read_be32(const uint8_t *bytes)
 {
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+// What is started from now on is in this cgroup.
+static void join_cgroup(const char *procs)
+{
+    int fd = open(procs, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        fail(procs);
+    write_all(fd, (const uint8_t *)"0", 1);
+    close(fd);
+}
+
+static int evict(char **paths)
+{
+    for (; *paths; paths++) {
+        int fd = open(*paths, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || fsync(fd) < 0)
+            fail(*paths);
+        errno = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        if (errno)
+            fail(*paths);
+        close(fd);
+    }
+    return 0;
 }
 
 static int run(char **argv)
@@ -160,10 +186,16 @@ static int call(const char *path, long count)
 
 int main(int argc, char **argv)
 {
+    if (argc >= 5 && strcmp(argv[1], "run") == 0 && strcmp(argv[2], "-g") == 0) {
+        join_cgroup(argv[3]);
+        return run(argv + 4);
+    }
+    if (argc >= 3 && strcmp(argv[1], "evict") == 0)
+        return evict(argv + 2);
     if (argc >= 3 && strcmp(argv[1], "run") == 0)
         return run(argv + 2);
     if (argc == 4 && strcmp(argv[1], "call") == 0 && atol(argv[3]) > 0)
         return call(argv[2], atol(argv[3]));
-    fprintf(stderr, "usage: stopwatch run FILE ARGS... | call SOCKET COUNT <FRAME\n");
+    fprintf(stderr, "usage: stopwatch run [-g PROCS] FILE ARGS... | evict FILE... | call SOCKET COUNT <FRAME\n");
     return 125;
 }
