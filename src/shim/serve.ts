@@ -5,12 +5,13 @@
 import { Server, StatusError } from "ttrpc";
 import { settledWithin } from "../reaper/deadline.ts";
 import { Reaper } from "../reaper/reaper.ts";
-import { EAGAIN, ECONNABORTED, EINTR, errnoName, isErrno } from "../sys/errno.ts";
-import { grpcCodes, MoorError, must } from "../sys/error.ts";
-import { POLLIN, SIGCHLD, SIGINT, SIGTERM, SIGUSR1 } from "../sys/flags.ts";
+import { errnoName, isErrno } from "../sys/errno.ts";
+import { grpcCodes, MoorError } from "../sys/error.ts";
+import { SIGCHLD, SIGINT, SIGTERM, SIGUSR1 } from "../sys/flags.ts";
 import { passGate } from "../sys/gates.ts";
 import type { Log } from "../sys/log.ts";
-import type { Errno, Fd, Sys } from "../sys/sys.d.ts";
+import type { Fd, Sys } from "../sys/sys.d.ts";
+import { Acceptor } from "./acceptor.ts";
 import { connectEventSink, eventStream } from "./event-sink.ts";
 import { hostGoesDown } from "./host-down.ts";
 import { IdleWatch } from "./idle-watch.ts";
@@ -50,8 +51,6 @@ const answersWithinMs = 2_000;
 const eventsWithinMs = 3_000;
 /** For output that a reader is just taking. */
 const outputWithinMs = 5_000;
-/** When the process has no fd left for a connection: the others go on, and may give one back. */
-const acceptPauseMs = 100;
 
 /** Serves until it is time to go; returns at once, the event loop does the rest. */
 export function serve(sys: Sys, setup: ServeSetup): void {
@@ -67,10 +66,8 @@ class Serving {
   readonly #server: Server;
   readonly #tasks: TaskService;
   readonly #idle: IdleWatch;
+  readonly #acceptor: Acceptor;
   readonly #readBuffer = new Uint8Array(readBufferBytes);
-  #accepting = false;
-  /** Why connections could not be taken the last time; undefined when they could. */
-  #acceptFailure: Errno | undefined;
   /** A SIGTERM has come: go when the last container has ended. */
   #leaveAfterLast = false;
   #leaving = false;
@@ -106,6 +103,7 @@ class Serving {
       isEmpty: () => this.#tasks.containerCount === 0 && this.#server.connections === 0,
       onAbandoned: () => this.#leave("there is neither a container nor a client"),
     });
+    this.#acceptor = new Acceptor({ sys, log: this.#log }, setup.listenFd, (fd) => this.#takeConnection(fd));
   }
 
   begin(): void {
@@ -117,44 +115,18 @@ class Serving {
       this.#idle.changed();
       if (this.#leaveAfterLast && this.#tasks.livingCount === 0) this.#leave("the last container has ended");
     };
-    this.#accept();
+    this.#acceptor.begin();
     this.#idle.changed();
     this.#log.info("the shim serves", { namespace, id, address, version, pid: this.#sys.getpid() });
     for (const warning of warnings) this.#log.warn(warning);
   }
 
-  #accept(): void {
-    const { listenFd } = this.#setup;
-    const status = this.#sys.pollStart(listenFd, POLLIN, () => this.#takeConnections());
-    must(status, "watch for connections");
-    this.#accepting = true;
-  }
-
-  #takeConnections(): void {
-    while (this.#accepting) {
-      const fd = this.#sys.accept(this.#setup.listenFd);
-      if (fd === EAGAIN) return;
-      // The client has gone again.
-      if (fd === EINTR || fd === ECONNABORTED) continue;
-      if (isErrno(fd)) return this.#restFromAccepting(fd);
-      this.#acceptFailure = undefined;
-      if (!this.#isTrusted(fd)) continue;
-      const transport = new SocketTransport(this.#sys, fd, this.#readBuffer, () => this.#idle.worked());
-      const connection = this.#server.accept(transport);
-      this.#idle.changed();
-      void connection.closed.then(() => this.#idle.changed());
-    }
-  }
-
-  /** A client that waits keeps the listening socket readable: without the rest, the loop would spin until there is an fd. */
-  #restFromAccepting(error: Errno): void {
-    // Once, and not ten times a second for as long as it lasts.
-    if (this.#acceptFailure !== error) this.#log.error("connections cannot be taken", { error: errnoName(error) });
-    this.#acceptFailure = error;
-    this.#stopAccepting();
-    this.#sys.timerStart(acceptPauseMs, () => {
-      if (!this.#leaving) this.#accept();
-    });
+  #takeConnection(fd: Fd): void {
+    if (!this.#isTrusted(fd)) return;
+    const transport = new SocketTransport(this.#sys, fd, this.#readBuffer, () => this.#idle.worked());
+    const connection = this.#server.accept(transport);
+    this.#idle.changed();
+    void connection.closed.then(() => this.#idle.changed());
   }
 
   /**
@@ -168,11 +140,6 @@ class Serving {
     this.#log.warn("a caller that is neither root nor the shim's own user is refused", caller);
     this.#sys.close(fd);
     return false;
-  }
-
-  #stopAccepting(): void {
-    if (this.#accepting) this.#sys.pollStop(this.#setup.listenFd);
-    this.#accepting = false;
   }
 
   #signal(signal: number): void {
@@ -271,7 +238,7 @@ class Serving {
       if (isErrno(status))
         this.#log.warn("the socket cannot be removed", { path: socketPath, error: errnoName(status) });
     }
-    this.#stopAccepting();
+    this.#acceptor.stop();
     this.#sys.close(listenFd);
   }
 }
