@@ -54,6 +54,7 @@ export class Container {
   #oomWatch: OomWatch | undefined;
   /** Exits that came while a start was under way, which is told first. */
   readonly #early = new Map<Process, Exit>();
+  /** The daemon has been told that it is there, and not that it is gone. */
   #isTold = false;
   /** The pause, resume or delete under way, for those who ask for the same. */
   #changing: Promise<unknown> | undefined;
@@ -97,6 +98,13 @@ export class Container {
       // One that has ended already is in no cgroup; without the memory controller there is nothing to watch.
       log.debug("no watch for out of memory", { id: this.id, error: MoorError.from(thrown).message });
     }
+  }
+
+  /** The first look may have failed, for want of fds say: then it is looked for again as long as init lives. */
+  #lookForCgroup(): Cgroup | undefined {
+    const { owned } = this.init;
+    if (this.#cgroup === undefined && owned !== undefined && owned.exit === undefined) this.adopt();
+    return this.#cgroup;
   }
 
   /** To be called for init's exit, when it is seen. One that comes before created() is told after it. */
@@ -227,36 +235,38 @@ export class Container {
     if (all && process === this.init && process.owned !== undefined) {
       await this.setup.runtime.kill(this.id, signal, true);
     } else if (process.owned?.signal(signal) !== true) {
+      if (process.owned === undefined && process.data.exitStatus === undefined) {
+        // Made from a checkpoint: there is no process before it is started. NotFound would have clients wait for its exit.
+        throw new MoorError("failed_precondition", `kill ${process.name}: it has no process yet`);
+      }
       // Between its end and the word of it.
       throw new MoorError("not_found", `kill ${process.name}: ${alreadyFinished}`);
     }
-    if (signal === SIGKILL) this.#letDie();
+    if (signal === SIGKILL) this.#thaw("that was killed");
     GATE: passGate(this.#context.sys, "kill.sent");
   }
 
-  // A frozen process of cgroup v1 does not even die of SIGKILL.
-  #letDie(): void {
-    const { state } = this.init.data;
-    if (state !== "paused" && state !== "pausing" && state !== "resuming") return;
+  /**
+   * Lets a frozen container run on: a frozen process of cgroup v1 does not even die of SIGKILL. The cgroup is asked and not
+   * the state, as a runtime may fail after it has frozen the container.
+   */
+  #thaw(why: string): void {
     try {
-      this.#cgroup?.thaw();
+      const cgroup = this.#lookForCgroup();
+      if (cgroup?.isFrozen() === true) cgroup.thaw();
     } catch (thrown) {
-      this.#context.log.warn("thaw a killed container", { id: this.id, error: MoorError.from(thrown).message });
+      this.#context.log.warn(`thaw a container ${why}`, { id: this.id, error: MoorError.from(thrown).message });
     }
   }
 
   pause(): Promise<void> {
-    return this.#change("pause", "paused", "pauseFailed", async () => {
-      await this.setup.runtime.pause(this.id);
-      this.#events.paused(this.id);
-    });
+    const run = (): Promise<void> => this.setup.runtime.pause(this.id);
+    return this.#change("pause", "paused", "pauseFailed", run, () => this.#events.paused(this.id));
   }
 
   resume(): Promise<void> {
-    return this.#change("resume", "resumed", "resumeFailed", async () => {
-      await this.setup.runtime.resume(this.id);
-      this.#events.resumed(this.id);
-    });
+    const run = (): Promise<void> => this.setup.runtime.resume(this.id);
+    return this.#change("resume", "resumed", "resumeFailed", run, () => this.#events.resumed(this.id));
   }
 
   async #change(
@@ -264,15 +274,20 @@ export class Container {
     done: "paused" | "resumed",
     failed: "pauseFailed" | "resumeFailed",
     run: () => Promise<void>,
+    tell: () => void,
   ): Promise<void> {
     if (this.init.ask(request).kind === "join") {
       await this.#changing;
       return;
     }
     const changing = run().then(
-      () => void this.init.happened(done),
+      () => {
+        // The container may have ended meanwhile, and even be deleted: then that is what was told last.
+        if (this.init.happened(done).kind === "to") tell();
+      },
       (thrown: unknown) => {
         this.init.happened(failed);
+        if (request === "pause") this.#thaw("that could not be paused");
         throw MoorError.from(thrown);
       },
     );
@@ -292,7 +307,8 @@ export class Container {
     // containerd reads the client's image path out of its own runtime's options only, and sends us a path of its making.
     const imagePath = wantedPath === "" ? path : wantedPath;
     await this.setup.runtime.checkpoint(this.id, { ...criu, imagePath, leaveRunning: !exit });
-    this.#events.checkpointed(this.id, imagePath);
+    // A daemon that has been told of its deletion wants to hear no more of it.
+    if (this.#isTold) this.#events.checkpointed(this.id, imagePath);
   }
 
   /** In character cells. @throws MoorError. */
@@ -311,15 +327,16 @@ export class Container {
   }
 
   pids(): readonly ProcessInfo[] {
-    return listProcesses(this.#cgroup, this.init, this.execs.values());
+    return listProcesses(this.#lookForCgroup(), this.init, this.execs.values());
   }
 
   /** @throws MoorError failed_precondition when there is no cgroup yet. */
   async stats(): Promise<{ typeUrl: string; value: Uint8Array }> {
-    if (this.#cgroup === undefined) {
+    const cgroup = this.#lookForCgroup();
+    if (cgroup === undefined) {
       throw new MoorError("failed_precondition", `stats of container ${this.id}: it has no cgroup yet`);
     }
-    return this.#cgroup.stats();
+    return cgroup.stats();
   }
 
   /** @returns how it ended. @throws MoorError; nothing is deleted then. */
@@ -355,6 +372,7 @@ export class Container {
   async #deleteInit(): Promise<void> {
     await deleteInit(this.#context, this.setup, this.execs);
     this.#events.deleted(this.init.data);
+    this.#isTold = false;
     GATE: passGate(this.#context.sys, "delete.told");
   }
 
