@@ -1,9 +1,23 @@
 // What the simulated machine answers to the calls about fds, files and text. Each does what Linux does as far as the shim
 // can tell.
 
-import { EAGAIN, EBADF, EEXIST, EFBIG, EINVAL, EISDIR, ENOENT, ENOTDIR, ENXIO, isErrno } from "../src/sys/errno.ts";
+import {
+  EAGAIN,
+  EBADF,
+  EBUSY,
+  EEXIST,
+  EFBIG,
+  EINVAL,
+  EISDIR,
+  ENOENT,
+  ENOTDIR,
+  ENOTEMPTY,
+  ENXIO,
+  isErrno,
+} from "../src/sys/errno.ts";
 import {
   O_CREAT,
+  O_DIRECTORY,
   O_EXCL,
   O_PATH,
   O_RDWR,
@@ -15,6 +29,7 @@ import {
   S_IFSOCK,
 } from "../src/sys/flags.ts";
 import type { Errno, Fd, FileStat, Pid, Status, Sys } from "../src/sys/sys.d.ts";
+import { cgroupOf, controllers } from "./container.ts";
 import { Description, type Node } from "./files.ts";
 import type { Kernel } from "./kernel.ts";
 import { Pipe } from "./pipe.ts";
@@ -104,10 +119,10 @@ function read(kernel: Kernel, fd: Fd, into: Uint8Array, offset: number, length: 
   if (description === undefined) return EBADF;
   let bytes: Uint8Array | Errno;
   if (description.source !== undefined) bytes = description.source.read(length);
-  else if (description.kind === "inotify") {
+  else if (description.kind === "inotify" || description.kind === "eventfd") {
     if (!description.pending) return EAGAIN;
     description.pending = false;
-    bytes = new Uint8Array(16);
+    bytes = new Uint8Array(description.kind === "inotify" ? 16 : 8);
   } else if (description.node?.kind === "file") {
     bytes = description.node.bytes.subarray(description.offset, description.offset + length);
     description.offset += bytes.length;
@@ -133,7 +148,8 @@ function open(kernel: Kernel, path: string, flags: number): Fd | Errno {
     node = files.get(path) as Node;
   } else if ((flags & O_EXCL) !== 0) return EEXIST;
   if ((flags & O_PATH) !== 0) return kernel.open(new Description("path", path, { node }));
-  if (node.kind === "folder") return EISDIR;
+  if (node.kind === "folder" && (flags & O_DIRECTORY) === 0) return EISDIR;
+  if (node.kind === "folder") return kernel.open(new Description("path", path, { node }));
   if (node.kind === "socket") return ENXIO;
   if (node.kind === "device") return kernel.open(new Description("device", path, { node }));
   const writes = (flags & (O_WRONLY | O_RDWR)) !== 0;
@@ -160,13 +176,31 @@ function writeText(kernel: Kernel, path: string, text: string, flags: number): S
 /** Files of procfs that are made as they are read. */
 function procText(kernel: Kernel, path: string): string | undefined {
   const { children, all } = kernel.processes;
+  const { cgroupVersion } = kernel.options;
   if (path === "/proc/self/task/1/children") return children.map(({ pid }) => `${pid} `).join("");
-  if (path === "/proc/self/mountinfo") return "30 20 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
-  if (path === "/proc/self/cgroup") return "0::/shim\n";
+  if (path === "/proc/self/mountinfo") return kernel.mounts.text();
+  if (path === "/proc/self/cgroup") return membership(cgroupVersion, "/shim");
   const match = /^\/proc\/(\d+)\/cgroup$/.exec(path);
   const process = match === null ? undefined : all.get(Number(match[1]) as Pid);
   if (process === undefined) return undefined;
-  return process.ended !== undefined || process.cgroup === "" ? "0::/\n" : `0::/${process.cgroup}\n`;
+  return membership(cgroupVersion, process.ended === undefined ? `/${process.cgroup}` : "/");
+}
+
+function membership(version: 1 | 2, cgroup: string): string {
+  if (version === 2) return `0::${cgroup}\n`;
+  return controllers.map((name, index) => `${index + 1}:${name}:${cgroup}\n`).join("");
+}
+
+/** rmdir of a folder, or of a cgroup with what the kernel has in it. */
+function rmdir({ files, processes }: Kernel, path: string): Status {
+  const node = files.get(path);
+  if (node === undefined) return ENOENT;
+  if (node.kind !== "folder") return ENOTDIR;
+  const cgroup = cgroupOf(path);
+  if (cgroup === undefined) return files.names(path).length > 0 ? ENOTEMPTY : files.rmdir(path);
+  if (processes.livingIn(cgroup).length > 0) return EBUSY;
+  files.removeTree(path);
+  return 0;
 }
 
 function fileCalls(kernel: Kernel): Partial<Sys> {
@@ -191,14 +225,31 @@ function fileCalls(kernel: Kernel): Partial<Sys> {
     access: (path) => (files.get(path) === undefined ? ENOENT : 0),
     mkdir: (path) => files.mkdir(path),
     unlink: (path) => files.unlink(path),
+    rmdir: (path) => rmdir(kernel, path),
+    lstat: (path) => {
+      const node = files.get(path);
+      return node === undefined ? ENOENT : statOf(kernel, node);
+    },
+    readlink: (path) => {
+      const match = /^\/proc\/self\/fd\/(\d+)$/.exec(path);
+      return (match === null ? undefined : kernel.find(Number(match[1]) as Fd)?.label) ?? ENOENT;
+    },
+    flock: (fd) => (kernel.find(fd) === undefined ? EBADF : 0),
+    getcwd: () => "/",
+    chdir: () => 0,
+    mount: (_source, target, type, flags) => kernel.mounts.mount(files, target, type, flags),
+    umount: (target, flags) => kernel.mounts.umount(target, flags),
+    fsFlags: () => 0,
     rename: (from, to) => files.rename(from, to),
+    eventfd: () => kernel.open(new Description("eventfd", "eventfd")),
     inotifyCreate: () => kernel.open(new Description("inotify", "inotify")),
     inotifyAdd: (fd, path) => {
       const [description, node] = [kernel.find(fd), files.get(path)];
       if (description === undefined) return EBADF;
-      if (node?.kind !== "kernel") return ENOENT;
-      node.inotifies.add(description);
-      description.onRelease = () => node.inotifies.delete(description);
+      if (node?.kind !== "kernel" || node.inotifies === undefined) return ENOENT;
+      const { inotifies } = node;
+      inotifies.add(description);
+      description.onRelease = () => inotifies.delete(description);
       return 1;
     },
   };

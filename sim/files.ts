@@ -4,14 +4,15 @@
 import { EEXIST, EISDIR, ENOENT, ENOTDIR } from "../src/sys/errno.ts";
 import type { Status } from "../src/sys/sys.d.ts";
 import { Pipe } from "./pipe.ts";
+import type { VirtualProcess } from "./processes.ts";
 
 export type Node =
   | { readonly kind: "folder" }
   | { readonly kind: "file"; bytes: Uint8Array }
   | { readonly kind: "device" }
   | { readonly kind: "fifo"; readonly pipe: Pipe }
-  /** The kernel's: its text, and what a write does. */
-  | { readonly kind: "kernel"; text(): string; write?(text: string): Status; readonly inotifies: Set<Description> }
+  /** The kernel's: its text, what a write does, and who watches it. */
+  | { readonly kind: "kernel"; text(): string; write?(text: string): Status; readonly inotifies?: Set<Description> }
   | { readonly kind: "socket"; readonly listener: Description };
 
 export type DescriptionKind =
@@ -21,6 +22,7 @@ export type DescriptionKind =
   | "device"
   | "path"
   | "inotify"
+  | "eventfd"
   | "pidfd"
   | "listener"
   | "connection";
@@ -36,12 +38,14 @@ export class Description {
   readonly node: Node | undefined;
   /** Of a file. */
   offset = 0;
-  /** Of an inotify: something has changed since the last read. */
+  /** Of an inotify or eventfd: something has happened since the last read. */
   pending = false;
   /** Of a listener its clients, of a connection the descriptions that were sent over it. */
   readonly inbox: Description[] = [];
   /** Called after each change that is not one of the pipes'. */
   readonly watchers = new Set<() => void>();
+  /** Of a pidfd. */
+  process: VirtualProcess | undefined;
   /** Called when the last fd is closed. */
   onRelease: () => void = () => undefined;
   #shares = 0;
@@ -58,6 +62,10 @@ export class Description {
     this.node = of.node;
     this.source?.open("read");
     this.target?.open("write");
+  }
+
+  get isOpen(): boolean {
+    return this.#shares > 0;
   }
 
   share(): this {
@@ -78,6 +86,8 @@ export class Description {
   }
 }
 
+/** Where the fake runtime keeps what it knows: its default root, and the namespace of all lives. */
+export const runtimeRoot = "/run/containerd/runc/sim";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -86,7 +96,7 @@ export class Files {
   readonly #inodes = new Map<Node, number>();
 
   constructor() {
-    for (const folder of ["", "/dev", "/run", "/proc", "/proc/self", "/sys"])
+    for (const folder of ["", "/dev", "/run", "/proc", "/proc/self", "/sys", runtimeRoot])
       this.#nodes.set(folder, { kind: "folder" });
     this.#nodes.set("/dev/null", { kind: "device" });
   }
@@ -127,6 +137,11 @@ export class Files {
     const above = this.#nodes.get(path.slice(0, path.lastIndexOf("/")));
     if (above?.kind !== "folder") return above === undefined ? ENOENT : ENOTDIR;
     this.#nodes.set(path, { kind: "folder" });
+    return 0;
+  }
+
+  rmdir(path: string): Status {
+    this.#nodes.delete(path);
     return 0;
   }
 

@@ -7,6 +7,7 @@ import type { Fd, SpawnRequest, Status, Sys, TimerId } from "../src/sys/sys.d.ts
 import { calls } from "./calls.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLOUT, SIGCHLD } from "../src/sys/flags.ts";
 import { Faults } from "./faults.ts";
+import { Mounts } from "./mounts.ts";
 import { type Description, Files } from "./files.ts";
 import { Processes, type VirtualProcess } from "./processes.ts";
 import { Pumps } from "./pumps.ts";
@@ -26,7 +27,17 @@ interface Poll {
   readonly wake: () => void;
 }
 
+/** From a moment on, CLOCK_REALTIME is so far ahead of (or behind) where it would be had nobody set it. */
+export interface ClockChange {
+  readonly atMs: number;
+  readonly aheadNs: bigint;
+}
+
 export interface KernelOptions {
+  /** In the order of their moments. */
+  readonly clockChanges: readonly ClockChange[];
+  /** Of its cgroups. */
+  readonly cgroupVersion: 1 | 2;
   /** Pids run from 2 to this. */
   readonly lastPid: number;
   /** Chance that a call fails that may. */
@@ -46,6 +57,7 @@ export class Kernel {
   readonly pumps: Pumps;
   readonly faults: Faults;
   readonly fds = new Map<number, Description>();
+  readonly mounts: Mounts;
   readonly random: Random;
   readonly options: KernelOptions;
   readonly #timers = new Map<TimerId, Due>();
@@ -66,17 +78,39 @@ export class Kernel {
       (fn) => this.enter(fn),
       (fd) => this.take(fd),
     );
+    this.mounts = new Mounts(options.cgroupVersion);
     this.faults = new Faults(random, options.faultRate, options.note);
-    this.sys = this.faults.around({ ...this.#loop(), ...calls(this) }, (call, args) => {
-      if (call !== "pumpStart") return;
-      const { takeSourceFd, takeTargetFd } = args[0] as { takeSourceFd: Fd; takeTargetFd: Fd };
-      this.take(takeSourceFd)?.release();
-      this.take(takeTargetFd)?.release();
-    });
+    this.sys = this.faults.around(
+      { ...this.#loop(), ...calls(this) },
+      {
+        kindOf: (fd) => this.fds.get(fd)?.kind,
+        lose: (call, args) => {
+          if (call !== "pumpStart") return;
+          const { takeSourceFd, takeTargetFd } = args[0] as { takeSourceFd: Fd; takeTargetFd: Fd };
+          this.take(takeSourceFd)?.release();
+          this.take(takeTargetFd)?.release();
+        },
+      },
+    );
   }
 
   nowNs(): bigint {
-    return beginningNs + BigInt(Math.round(this.timeline.nowMs * 1000)) * 1000n + this.#ticks++;
+    const { nowMs } = this.timeline;
+    let aheadNs = 0n;
+    for (const change of this.options.clockChanges) if (change.atMs <= nowMs) ({ aheadNs } = change);
+    return beginningNs + aheadNs + BigInt(Math.round(nowMs * 1000)) * 1000n + this.#ticks++;
+  }
+
+  /** The process that makes the calls is gone, at once, and with it whatever it had; its children are init's. */
+  endProcess(): void {
+    for (const due of this.#timers.values()) this.timeline.cancel(due);
+    this.#timers.clear();
+    for (const fd of [...this.#polls.keys()]) this.#pollStop(fd as Fd);
+    this.#onSignal = undefined;
+    this.pumps.endAll();
+    for (const description of this.fds.values()) description.release();
+    this.fds.clear();
+    this.processes.endSelf();
   }
 
   /** Runs a callback of the shim's; what it throws has nowhere to go. */

@@ -1,13 +1,16 @@
 // One simulated life of a shim, from one seed: a machine, a runtime, a daemon and some containers' clients, all of a
 // temper drawn from the seed; run until nothing happens any more, and searched for what must not be.
 
+import { examineRemains, runDelete } from "./aftermath.ts";
 import { Daemon } from "./daemon.ts";
-import { Kernel } from "./kernel.ts";
+import { type ClockChange, Kernel } from "./kernel.ts";
+import { Loggers } from "./loggers.ts";
 import { Observer } from "./observer.ts";
 import { Random } from "./random.ts";
-import { fifoBytes, type Reader } from "./reader.ts";
+import { type Reader, type StreamEnd } from "./reader.ts";
 import { FakeRuntime, type MadeProcess } from "./runtime.ts";
 import { Scenario, type World } from "./scenario.ts";
+import type { Client } from "ttrpc";
 import { type Shim, startShim } from "./shim.ts";
 import { TaskClient } from "./task-client.ts";
 
@@ -27,14 +30,18 @@ export interface Story {
 /** What the shim loads when it is first needed: that takes a moment of the real clock, which no life has. */
 const loaded = Promise.all([
   import("../src/shim/remains.ts"),
+  import("../src/cgroup/metrics-v1.ts"),
   import("../src/cgroup/metrics-v2.ts"),
   import("../src/oci/options-toml.ts"),
 ]);
 
-/** Lives it. The same seed gives the same story, with a log or without. */
-export async function live(seed: number, wantsLog: boolean): Promise<Story> {
+/**
+ * Lives it. The same seed gives the same story, with a log or without.
+ * @param clockIsSet somebody sets the clock, back and forth: that changes the times that are told, and nothing else.
+ */
+export async function live(seed: number, wantsLog: boolean, clockIsSet = true): Promise<Story> {
   await loaded;
-  const life = new Life(seed, wantsLog);
+  const life = new Life(seed, wantsLog, clockIsSet ? clockChanges(seed) : []);
   await life.run();
   return life.story();
 }
@@ -51,13 +58,23 @@ class Life {
   readonly #shim: Shim;
   readonly #client: TaskClient;
   readonly #readers: Reader[] = [];
-  readonly #streams = new Map<string, ReadonlyMap<number, Reader>>();
+  readonly #streams = new Map<string, ReadonlyMap<number, StreamEnd>>();
+  readonly #loggers: Loggers;
+  /** Of the client's connections, the last. */
+  #breakConnection: () => void = () => undefined;
+  /** The shim has been killed. */
+  #isKilled = false;
   #broken: string | undefined;
   #turns = 0;
+  #brokenConnections = 0;
+  #deletes = 0;
   #isOver = false;
   #isHealed = false;
+  /** The script has come to its end, which is to be undisturbed. */
+  #isDone = false;
+  readonly #isCalm: boolean;
 
-  constructor(seed: number, wantsLog: boolean) {
+  constructor(seed: number, wantsLog: boolean, changes: readonly ClockChange[]) {
     this.#seed = seed;
     this.#note = wantsLog ? (text) => this.#log.push(`${this.#kernel.timeline.nowMs.toFixed(3)} ${text}`) : undefined;
     const random = new Random(seed);
@@ -65,6 +82,7 @@ class Life {
     const note = (text: string): void => this.#note?.(text);
     const broken = (text: string): void => this.#breaks(text);
     const isCalm = random.chance(0.4);
+    this.#isCalm = isCalm;
     const manners = { trouble: isCalm ? 0 : random.pick([0.02, 0.1, 0.3]), callMs: random.pick([1, 5, 40]) };
     const temper = {
       mortal: random.fraction(),
@@ -73,18 +91,31 @@ class Life {
       forks: random.pick([0, 0, 0.2, 0.5]),
     };
     this.#runtime = new FakeRuntime(() => this.#kernel, manners, temper, note);
+    // What a restore that failed has made may have written before it was ended: the streams are not its own.
+    this.#runtime.onMadeAgain = (id) => {
+      for (const end of this.#streams.get(`${id}/`)?.values() ?? []) end.hasLeft = true;
+    };
     this.#kernel = new Kernel(random, {
       lastPid: random.pick([30, 30, 60]),
       faultRate: isCalm ? 0 : random.pick([0, 0.002, 0.02]),
       note,
       broken,
-      exec: (process, request) => this.#runtime.exec(process, request),
+      clockChanges: changes,
+      cgroupVersion: random.pick([1, 2, 2]),
+      exec: (process, request) => this.#runtime.exec(process, request) || this.#loggers.exec(process, request),
     });
+    this.#loggers = new Loggers(() => this.#kernel, isCalm ? 0 : random.pick([0, 0.3]), broken);
     this.#daemon = new Daemon(this.#kernel.timeline, random, isCalm ? 0 : random.pick([0, 0.1, 0.5]));
     this.#observer = new Observer(this.#runtime.made, broken);
     this.#observer.onExit = (made) => this.#examineExit(made, temper.forks > 0);
     this.#shim = startShim(this.#kernel, this.#daemon, this.#observer, this.#note, broken);
-    this.#client = new TaskClient(this.#shim.client, this.#kernel.timeline, this.#note, broken);
+    const connect = (): Client => {
+      const { client, breaks } = this.#shim.connect();
+      this.#breakConnection = breaks;
+      return client;
+    };
+    const hasFaults = (): boolean => this.#kernel.faults.count > 0;
+    this.#client = new TaskClient(connect, hasFaults, this.#kernel.timeline, this.#note, broken);
   }
 
   story(): Story {
@@ -98,8 +129,25 @@ class Life {
         ["events", this.#observer.eventCount],
         ["faults", this.#kernel.faults.count],
         ...this.#kernel.faults.injected,
+        ...this.#deeds(),
       ]),
     };
+  }
+
+  /** What happened at least once. */
+  #deeds(): readonly (readonly [name: string, count: number])[] {
+    const { options, timeline, processes } = this.#kernel;
+    const { exitCount, ooms } = this.#observer;
+    const happened: readonly (readonly [name: string, count: number])[] = [
+      ["clock set", options.clockChanges.filter(({ atMs }) => atMs <= timeline.nowMs).length],
+      ["connection broken", this.#brokenConnections],
+      ["delete after death", this.#deletes],
+      ["exits told", exitCount],
+      ["ooms told", ooms.size],
+      ["pids came round", processes.rounds],
+      ["restores", this.#runtime.restores],
+    ];
+    return happened.filter(([, count]) => count > 0);
   }
 
   async run(): Promise<void> {
@@ -154,13 +202,25 @@ class Life {
       observer: this.#observer,
       readers: this.#readers,
       streams: this.#streams,
+      loggers: this.#loggers,
+      isCreating: (id) => this.#shim.isCreating(id),
+      hasLeft: () => this.#shim.hasLeft(),
       isHealed: () => this.#isHealed,
       broken: (text) => this.#breaks(text),
       sleep,
     };
     const scenarios = Array.from({ length: random.pick([1, 1, 2, 3]) }, (_, i) => new Scenario(world, `c${i}`));
     if (this.#daemon.trouble > 0) void sleep(random.delay(100)).then(() => this.#daemon.goAway(random.delay(60_000)));
+    if (!this.#isCalm && random.chance(0.3))
+      void sleep(random.delay(1000)).then(() => {
+        if (this.#isDone) return;
+        this.#brokenConnections++;
+        this.#breakConnection();
+      });
+    if (random.chance(0.15)) void sleep(random.delay(2000)).then(() => this.#kill());
     await Promise.all(scenarios.map((scenario) => scenario.walk()));
+    if (this.#isKilled) return this.#afterDeath(scenarios, sleep);
+    this.#isDone = true;
     this.#heal();
     await Promise.all(scenarios.map((scenario) => scenario.end()));
     for (const id of this.#shim.halfMade) this.#runtime.remove(id);
@@ -170,10 +230,38 @@ class Life {
     for (const call of this.#client.waiting) this.#breaks(`never answered: ${call}`);
     await this.#client.call("Shutdown", {});
     if (!this.#shim.hasLeft()) this.#breaks("Shutdown is without effect");
+    this.#client.close();
     await this.#shim.publisher.idle();
     await this.#shim.tasks.drained();
     this.#shim.publisher.close();
     await this.#shim.end();
+  }
+
+  /** kill -9. */
+  #kill(): void {
+    if (this.#isDone) return;
+    this.#note?.("the shim is killed");
+    this.#isKilled = true;
+    this.#kernel.endProcess();
+  }
+
+  /** The daemon sees the connection end, and has what is left of each container deleted. */
+  async #afterDeath(scenarios: readonly Scenario[], sleep: (ms: number) => Promise<void>): Promise<void> {
+    this.#runtime.manners = { ...this.#runtime.manners, trouble: 0 };
+    this.#kernel.faults.rate = 0;
+    const kernel = this.#kernel;
+    for (const { id, bundle, hasBundle } of scenarios) {
+      if (!hasBundle) continue;
+      const told = this.#observer.exitOf(id);
+      // A record that the disk did not take is said in the log.
+      const wanted = kernel.faults.has("writeText", "rename") ? undefined : told;
+      for (let times = this.#random.between(1, 2); times > 0; times--) {
+        this.#deletes++;
+        await runDelete({ kernel, id, bundle, told: wanted, note: this.#note, broken: (text) => this.#breaks(text) });
+      }
+      await sleep(20);
+      for (const left of examineRemains(kernel, this.#runtime, id, bundle)) this.#breaks(`left by delete: ${left}`);
+    }
   }
 
   #heal(): void {
@@ -182,6 +270,7 @@ class Life {
     this.#kernel.faults.rate = 0;
     this.#runtime.manners = { ...this.#runtime.manners, trouble: 0 };
     this.#daemon.comeBack();
+    this.#loggers.trouble = 0;
     for (const reader of this.#readers) reader.hurry();
   }
 
@@ -195,7 +284,7 @@ class Life {
     for (const [fd, reader] of this.#streams.get(`${containerId}/${execId}`) ?? []) {
       const written = outputs.get(fd)?.written ?? 0;
       // What never filled the FIFO was not held up by anything.
-      if (mayHaveChildren || reader.hasLeft || written > fifoBytes || reader.arrived === written) continue;
+      if (mayHaveChildren || reader.hasLeft || written > reader.holds || reader.arrived === written) continue;
       this.#breaks(
         `${reader.path}: ${written} bytes were written before the exit that is told, ${reader.arrived} have come`,
       );
@@ -206,8 +295,16 @@ class Life {
   #examine(): void {
     if (!this.#isOver)
       this.#breaks(`nothing happens any more, and these wait: ${[...this.#client.waiting].join(", ")}`);
+    if (this.#isKilled) {
+      const wrong = this.#daemon.compare(this.#shim.published, true);
+      if (wrong !== undefined) this.#breaks(wrong);
+      return;
+    }
     this.#observer.end();
     for (const reader of this.#readers) reader.finish();
+    this.#loggers.finish();
+    const { connections, calls } = this.#shim.server;
+    if (connections + calls > 0) this.#breaks(`the server still has ${connections} connections and ${calls} calls`);
     for (const left of this.#kernel.leftovers()) this.#breaks(`left behind: ${left}`);
     for (const { what, ended } of this.#kernel.processes.children) {
       this.#breaks(`left behind: ${ended === undefined ? "process" : "zombie"} ${what}`);
@@ -215,9 +312,12 @@ class Life {
     const { owned, held, announcements } = this.#shim.reaper.state();
     if (owned.length + held.length + announcements > 0) this.#breaks("the reaper still has something in hand");
     if (this.#shim.tasks.containerCount > 0) this.#breaks("the shim still has a container");
-    const missing = this.#daemon.compare(this.#shim.published);
+    const missing = this.#daemon.compare(this.#shim.published, false);
     if (missing !== undefined) this.#breaks(missing);
     if (this.#kernel.faults.count === 0) this.#examineFiles();
+    if (!this.#kernel.faults.has("umount", "open", "readText", "readlink", "unlink")) {
+      for (const point of this.#kernel.mounts.points) this.#breaks(`left behind: mount at ${point}`);
+    }
   }
 
   #examineFiles(): void {
@@ -226,4 +326,18 @@ class Life {
         this.#breaks(`left behind: ${path}`);
     }
   }
+}
+
+/** When the clock is set, and by how much it is off then: seconds or years. */
+function clockChanges(seed: number): readonly ClockChange[] {
+  // Chance of its own, so that all else is the same without.
+  const random = new Random(-seed);
+  if (random.chance(0.5)) return [];
+  let atMs = 0;
+  return Array.from({ length: random.between(1, 4) }, () => {
+    atMs += random.delay(500);
+    const seconds = random.pick([3, 3600, 300_000_000]) * (random.fraction() - 0.5);
+    // Whole ones: then times are as many bytes on the wire as without.
+    return { atMs, aheadNs: BigInt(Math.round(seconds)) * 1_000_000_000n };
+  });
 }

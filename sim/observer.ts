@@ -12,7 +12,7 @@ import {
 } from "../src/api/task-events.ts";
 import type { MadeProcess } from "./runtime.ts";
 
-interface Told {
+export interface Told {
   readonly pid: number;
   readonly status: number;
   /** seconds.nanos */
@@ -29,6 +29,8 @@ interface Course {
 /** One container from its TaskCreate to its TaskDelete. */
 interface Container {
   readonly init: Course;
+  /** Made from a checkpoint: there is no process before it is started. */
+  readonly isRestored: boolean;
   readonly execs: Map<string, Course>;
   /** Execs whose id has been used again. */
   readonly earlier: Course[];
@@ -49,6 +51,7 @@ export class Observer {
   readonly #broken: (text: string) => void;
   readonly ooms = new Map<string, number>();
   eventCount = 0;
+  exitCount = 0;
   /** Called for each exit that is told, when it is. */
   onExit: (made: MadeProcess) => void = () => undefined;
 
@@ -103,6 +106,29 @@ export class Observer {
     return course?.exit !== undefined;
   }
 
+  /** Whether its start has been told. */
+  hasStarted(containerId: string, execId: string): boolean {
+    const container = this.#containers.get(containerId);
+    const course = execId === "" ? container?.init : container?.execs.get(execId);
+    return course?.startedPid !== undefined;
+  }
+
+  /** Not when it is to be made from a checkpoint, and was not started. */
+  hadProcess(containerId: string): boolean {
+    const container = this.#containers.get(containerId);
+    return container !== undefined && (!container.isRestored || container.init.startedPid !== undefined);
+  }
+
+  /** Whether it was created and not deleted, as far as events have told. */
+  isThere(containerId: string): boolean {
+    return this.#containers.has(containerId);
+  }
+
+  /** The exit of init that was told; undefined when none was, or the container is deleted. */
+  exitOf(containerId: string): Told | undefined {
+    return this.#containers.get(containerId)?.init.exit;
+  }
+
   /** Nothing is to come any more. */
   end(): void {
     for (const { init } of this.#containers.values()) this.#broken(`${init.what} was created and never deleted`);
@@ -119,10 +145,10 @@ export class Observer {
     return TaskOOM.decode(message).containerId;
   }
 
-  #created({ containerId }: TaskCreate): void {
+  #created({ containerId, pid }: TaskCreate): void {
     if (this.#containers.has(containerId)) this.#broken(`${containerId} is created twice`);
     const init = { what: containerId, startedPid: undefined, exit: undefined };
-    this.#containers.set(containerId, { init, execs: new Map(), earlier: [] });
+    this.#containers.set(containerId, { init, isRestored: pid === 0, execs: new Map(), earlier: [] });
   }
 
   #execAdded({ containerId, execId }: TaskExecAdded): void {
@@ -163,6 +189,7 @@ export class Observer {
         }
       }
     }
+    this.exitCount++;
     const made = this.#madeAs(containerId, execId, pid);
     if (made !== undefined) this.onExit(made);
     const status = statusOf(made);
@@ -175,8 +202,9 @@ export class Observer {
     const container = this.#find(containerId);
     if (container === undefined) return;
     const { exit } = container.init;
-    if (exit === undefined) this.#broken(`${containerId} is deleted before its exit is told`);
-    else if (exit.status !== exitStatus || exit.pid !== pid)
+    if (exit === undefined) {
+      if (this.hadProcess(containerId)) this.#broken(`${containerId} is deleted before its exit is told`);
+    } else if (exit.status !== exitStatus || exit.pid !== pid)
       this.#broken(`${containerId}'s deletion tells another exit`);
     this.#containers.delete(containerId);
   }

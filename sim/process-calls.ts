@@ -1,6 +1,6 @@
 // What the simulated machine answers to the calls about processes, sockets and terminals.
 
-import { EAGAIN, EBADF, ECHILD, EEXIST, EINVAL, ENOENT, ESRCH } from "../src/sys/errno.ts";
+import { EAGAIN, EBADF, ECHILD, ECONNREFUSED, EEXIST, EINVAL, ENOENT, ESRCH } from "../src/sys/errno.ts";
 import type { Errno, Fd, Pid, SpawnRequest, Sys } from "../src/sys/sys.d.ts";
 import { Description } from "./files.ts";
 import type { Kernel } from "./kernel.ts";
@@ -28,6 +28,20 @@ export function processCalls(kernel: Kernel): Partial<Sys> {
       }
       if (pid === 0 || pid === -1 || pid === processes.self) return ESRCH;
       return processes.kill(pid, signal);
+    },
+    pidfdOpen: (pid) => {
+      const process = processes.all.get(pid);
+      if (process === undefined) return ESRCH;
+      const description = new Description("pidfd", `pidfd of ${pid}`);
+      description.process = process;
+      return kernel.open(description);
+    },
+    pidfdSignal: (pidfd, signal) => {
+      const process = kernel.find(pidfd)?.process;
+      if (process === undefined) return EBADF;
+      if (process.ended !== undefined) return ESRCH;
+      processes.send(process, signal);
+      return 0;
     },
   };
 }
@@ -59,6 +73,11 @@ export function socketCalls(kernel: Kernel): Partial<Sys> {
       return kernel.open(listener);
     },
     listen: () => 0,
+    unixConnect: (path) => {
+      const node = kernel.files.get(path);
+      if (node?.kind !== "socket") return ENOENT;
+      return node.listener.isOpen ? kernel.open(new Description("connection", `connection to ${path}`)) : ECONNREFUSED;
+    },
     accept: (fd) => {
       const client = kernel.find(fd)?.inbox.shift();
       if (client === undefined) return EAGAIN;

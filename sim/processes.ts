@@ -12,6 +12,8 @@ const CLD_EXITED = 1;
 const CLD_KILLED = 2;
 const SIGKILL = 9;
 const longestSignal = 64;
+/** The machine's own, outside of what the shim sees. */
+const machineInit = 0 as Pid;
 
 export interface VirtualProcess {
   readonly birth: number;
@@ -25,7 +27,10 @@ export interface VirtualProcess {
   readonly fds: Map<number, Description>;
   /** In no cgroup but the shim's: "". */
   cgroup: string;
+  /** By version 1: not even SIGKILL does anything before it is thawed. */
   isFrozen: boolean;
+  /** Sent while it was frozen. */
+  readonly pending: number[];
   /** Under way to its death: signals do nothing any more. */
   isDying: boolean;
   /** What it does with a signal that can be handled; absent: it dies of it. */
@@ -40,8 +45,10 @@ export interface VirtualProcess {
 }
 
 export class Processes {
-  /** The shim, subreaper of all. */
+  /** The shim, or the process that came after it. */
   readonly self = 1 as Pid;
+  /** It gets the orphans; else the machine's init does, and reaps them. */
+  isSubreaper = true;
   readonly all = new Map<Pid, VirtualProcess>();
   /** Called when the shim has something to wait for. */
   onChildSignal: () => void = () => undefined;
@@ -54,6 +61,8 @@ export class Processes {
   readonly #lastOnes = new Map<VirtualProcess, ChildExit>();
   #births = 0;
   #previousPid = 1;
+  /** How often pids have begun again at the lowest. */
+  rounds = 0;
 
   constructor(timeline: Timeline, random: Random, lastPid: number) {
     this.#timeline = timeline;
@@ -75,6 +84,7 @@ export class Processes {
       fds: new Map(),
       cgroup: this.all.get(parent)?.cgroup ?? "",
       isFrozen: false,
+      pending: [],
       isDying: false,
       onSignal: undefined,
       onEnd: undefined,
@@ -99,12 +109,27 @@ export class Processes {
   /** Sends a signal to a living process; what it does comes a moment later. */
   send(process: VirtualProcess, signal: number): void {
     if (process.ended !== undefined || process.isDying || signal === 0) return;
+    if (process.isFrozen) {
+      process.pending.push(signal);
+      return;
+    }
     if (signal !== SIGKILL && process.onSignal !== undefined) {
       process.onSignal(signal);
       return;
     }
     process.isDying = true;
     this.#timeline.after(this.#random.delay(3), () => this.killed(process, signal));
+  }
+
+  thaw(process: VirtualProcess): void {
+    process.isFrozen = false;
+    for (const signal of process.pending.splice(0)) this.send(process, signal);
+  }
+
+  /** The shim has ended; what comes after it in its place is no subreaper. */
+  endSelf(): void {
+    this.isSubreaper = false;
+    for (const child of this.#children.splice(0)) this.#giveTo(machineInit, child);
   }
 
   /** kill(2). */
@@ -179,7 +204,8 @@ export class Processes {
     for (const each of this.all.values())
       if (each.parent === process.pid && each !== process) this.#adopt(each, process);
     if (process.parent === this.self) this.onChildSignal();
-    else if (this.all.get(process.parent)?.reapsChildren === true) this.#reapLater(process);
+    else if (process.parent === machineInit || this.all.get(process.parent)?.reapsChildren === true)
+      this.#reapLater(process);
   }
 
   /** Whether anybody is left in it. */
@@ -197,12 +223,16 @@ export class Processes {
     const { nsInit } = child;
     const staysInside =
       nsInit !== undefined && father.nsInit === nsInit && nsInit !== father && nsInit.ended === undefined;
-    child.parent = staysInside ? nsInit.pid : this.self;
-    if (!staysInside) this.#children.push(child);
+    this.#giveTo(staysInside ? nsInit.pid : this.isSubreaper ? this.self : machineInit, child);
+  }
+
+  #giveTo(parent: Pid, child: VirtualProcess): void {
+    child.parent = parent;
+    if (parent === this.self) this.#children.push(child);
     if (child.parentDeathSignal) this.send(child, SIGKILL);
     if (child.ended === undefined) return;
-    if (staysInside) this.#reapLater(child);
-    else this.onChildSignal();
+    if (parent === this.self) this.onChildSignal();
+    else this.#reapLater(child);
   }
 
   #reapLater(process: VirtualProcess): void {
@@ -222,6 +252,7 @@ export class Processes {
     // A group keeps its leader's pid from being given out again.
     const groups = new Set([...this.all.values()].map((each) => each.group));
     for (let tried = 0; tried < this.#lastPid; tried++) {
+      if (this.#previousPid >= this.#lastPid) this.rounds++;
       this.#previousPid = this.#previousPid >= this.#lastPid ? 2 : this.#previousPid + 1;
       const pid = this.#previousPid as Pid;
       if (!this.all.has(pid) && !groups.has(pid)) return pid;

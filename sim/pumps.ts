@@ -83,6 +83,11 @@ export class Pumps {
     return 0;
   }
 
+  /** The process they belong to is gone. */
+  endAll(): void {
+    for (const pump of this.#pumps.values()) this.#close(pump);
+  }
+
   stop(id: PumpId): Status {
     const pump = this.#pumps.get(id);
     if (pump === undefined || pump.isOver) return ENOENT;
@@ -139,13 +144,17 @@ export class Pumps {
     this.#enter(() => drained(why));
   }
 
-  #end(pump: Pump, reason: PumpEnd["reason"]): void {
+  #close(pump: Pump): void {
     pump.isOver = true;
     this.#pumps.delete(pump.id);
     pump.source.source?.watchers.delete(pump.wake);
     pump.target.target?.watchers.delete(pump.wake);
     pump.source.release();
     pump.target.release();
+  }
+
+  #end(pump: Pump, reason: PumpEnd["reason"]): void {
+    this.#close(pump);
     this.#answer(pump, "ended");
     this.#enter(() => pump.fn({ reason, errno: 0, bytes: pump.bytes }));
   }

@@ -10,14 +10,26 @@ import type { Pipe } from "./pipe.ts";
 /** What a client's FIFO holds. */
 export const fifoBytes = 128;
 
-export class Reader {
+/** Where one stream of a process goes. */
+export interface StreamEnd {
   readonly path: string;
   /** What the process that has this stream writes, once it is known. */
   expected: Output | undefined;
+  /** Bytes that fit between it and the shim: with more, what it does not take is held up. */
+  readonly holds: number;
+  /** Bytes that it has, or that wait for it. */
+  readonly arrived: number;
+  /** It was away for a while, or for good: bytes are missing, and none of them the shim's fault. */
+  hasLeft: boolean;
+}
+
+export class Reader implements StreamEnd {
+  readonly path: string;
+  expected: Output | undefined;
   /** It has read the end of the stream. */
   ended = false;
-  /** It was away for a while: bytes are missing, and none of them the shim's fault. */
   hasLeft = false;
+  readonly holds = fifoBytes;
   #got = 0;
   readonly #kernel: Kernel;
   readonly #broken: (text: string) => void;
@@ -38,7 +50,6 @@ export class Reader {
     this.#pipe.watchers.add(() => this.#look());
   }
 
-  /** Bytes that it has, or that wait for it in the FIFO. */
   get arrived(): number {
     return this.#got + this.#pipe.bytes;
   }

@@ -4,7 +4,7 @@
 import type { SpawnRequest } from "../src/sys/sys.d.ts";
 import { pipeBytes } from "./calls.ts";
 import { VirtualContainer } from "./container.ts";
-import { Description } from "./files.ts";
+import { Description, runtimeRoot } from "./files.ts";
 import type { Kernel } from "./kernel.ts";
 import { Pipe } from "./pipe.ts";
 import type { VirtualProcess } from "./processes.ts";
@@ -48,6 +48,9 @@ export class FakeRuntime {
   /** Which command of which container did not go well, ever. */
   readonly troubled = new Set<string>();
   manners: RuntimeManners;
+  restores = 0;
+  /** Called before an init is made for a container that has had one. */
+  onMadeAgain: (containerId: string) => void = () => undefined;
   temper: Temper;
   readonly #sharing = new Set<string>();
   readonly #kernel: () => Kernel;
@@ -140,7 +143,7 @@ export class FakeRuntime {
 
   #takeBack({ args, process }: Call): void {
     const id = args.at(-1) ?? "";
-    if (args[0] === "create") this.remove(id);
+    if (args[0] === "create" || args[0] === "restore") this.remove(id);
     if (args[0] !== "exec") return;
     const made = this.made.find((each) => each.containerId === id && each.process.parent === process.pid);
     if (made !== undefined) this.#kernel().processes.send(made.process, SIGKILL);
@@ -152,12 +155,14 @@ export class FakeRuntime {
     container?.killAll();
     container?.removeCgroup();
     this.containers.delete(id);
+    this.#kernel().files.removeTree(`${runtimeRoot}/${id}`);
   }
 
   /** Does the work; says why not. */
   #command(call: Call): string | undefined {
     const [command = "", ...rest] = call.args;
     if (command === "create") return this.#create(call);
+    if (command === "restore") return this.#restore(call);
     const id = (command === "kill" ? rest.at(-2) : rest.at(-1)) ?? "";
     const container = this.containers.get(id);
     const force = rest.includes("--force");
@@ -187,6 +192,8 @@ export class FakeRuntime {
         return undefined;
       case "update":
         return undefined;
+      case "checkpoint":
+        return isStopped || container.status === "created" ? "container not running" : undefined;
       case "delete":
         if (!isStopped && !force) return `cannot delete container ${id} that is not stopped: running`;
         this.remove(id);
@@ -206,10 +213,28 @@ export class FakeRuntime {
   #create(call: Call): string | undefined {
     const id = call.args.at(-1) ?? "";
     if (this.containers.has(id)) return "container with given ID already exists";
+    if (this.made.some((made) => made.containerId === id && made.execId === "")) this.onMadeAgain(id);
     const init = this.#make(call, id, "");
     if (init === undefined) return "fork/exec /proc/self/exe: resource temporarily unavailable";
     const container = new VirtualContainer(this.#kernel(), id, !this.#sharing.has(id), init.process);
     this.containers.set(id, container);
+    const { files } = this.#kernel();
+    files.put(`${runtimeRoot}/${id}`, { kind: "folder" });
+    files.putText(`${runtimeRoot}/${id}/state.json`, JSON.stringify({ cgroup_paths: container.cgroupPaths }));
+    return undefined;
+  }
+
+  /** Made and started. */
+  #restore(call: Call): string | undefined {
+    const why = this.#create(call);
+    const container = this.containers.get(call.args.at(-1) ?? "");
+    if (why !== undefined || container === undefined) return why;
+    container.status = "running";
+    this.restores++;
+    this.#program(
+      container,
+      this.made.find((made) => made.process === container.init),
+    );
     return undefined;
   }
 

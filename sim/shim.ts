@@ -1,31 +1,39 @@
 // The shim's core on a simulated kernel, wired together as src/shim/serve.ts does it, but for sockets and the process.
 
 import { Client, Server, StatusError } from "ttrpc";
+import { settledWithin } from "../src/reaper/deadline.ts";
 import { Reaper } from "../src/reaper/reaper.ts";
+import { Acceptor } from "../src/shim/acceptor.ts";
 import { eventStream } from "../src/shim/event-sink.ts";
 import { Publisher } from "../src/shim/publisher.ts";
-import { timersOf } from "../src/shim/socket-transport.ts";
+import { SocketTransport, timersOf } from "../src/shim/socket-transport.ts";
 import { TaskService } from "../src/shim/task-service.ts";
 import { grpcCodes, MoorError } from "../src/sys/error.ts";
+import { isErrno } from "../src/sys/errno.ts";
 import { SIGCHLD } from "../src/sys/flags.ts";
 import type { Log, LogFields } from "../src/sys/log.ts";
+import type { Fd, Sys } from "../src/sys/sys.d.ts";
 import type { Daemon } from "./daemon.ts";
 import type { Kernel } from "./kernel.ts";
 import type { Observer } from "./observer.ts";
-import { wire } from "./wire.ts";
+import { ClientEnd } from "./sockets.ts";
+
+export const socketPath = "/run/shim.sock";
 
 export interface Shim {
   readonly reaper: Reaper;
   readonly tasks: TaskService;
   readonly publisher: Publisher;
-  /** The daemon's connection. */
-  readonly client: Client;
+  readonly server: Server;
+  /** A new connection of a client's, and what breaks it. @throws StatusError when nobody listens. */
+  connect(): { readonly client: Client; readonly breaks: () => void };
   /** All events, in order, as the daemon is to take them. */
   readonly published: readonly string[];
   /** Containers half made that the shim could not take back, and has said so: the daemon's `delete` is for them. */
   readonly halfMade: ReadonlySet<string>;
   readonly hasLeft: () => boolean;
-  /** Closes the connection. */
+  readonly isCreating: (id: string) => boolean;
+  /** Answers what is under way, and closes. */
   end(): Promise<void>;
 }
 
@@ -37,7 +45,7 @@ export function startShim(
   note: ((text: string) => void) | undefined,
   broken: (text: string) => void,
 ): Shim {
-  const { sys, timeline, random } = kernel;
+  const { sys, timeline, random, files } = kernel;
   const halfMade = new Set<string>();
   const say =
     (level: string) =>
@@ -76,7 +84,7 @@ export function startShim(
     namespace: "sim",
     environ: [],
     debug: false,
-    address: "unix:///run/shim.sock",
+    address: `unix://${socketPath}`,
     events: {
       publish(topic, type, message) {
         note?.(
@@ -104,25 +112,58 @@ export function startShim(
     },
   });
   tasks.register(server);
-  const [near, far] = wire(timeline, random);
-  const served = server.accept(far);
-  const client = new Client(near, {
-    timers: {
-      start: (ms, fn) => timeline.after(ms, fn),
-      stop: (due) => timeline.cancel(due as ReturnType<typeof timeline.after>),
-    },
-  });
+  const listenFd = bound(sys);
+  const buffer = new Uint8Array(1024);
+  const acceptor = new Acceptor({ sys, log }, listenFd, (fd) => server.accept(new SocketTransport(sys, fd, buffer)));
+  begin(acceptor);
+  const socketBytes = random.pick([96, 4096, 4096, 4096]);
   return {
     reaper,
     tasks,
     publisher,
-    client,
+    server,
     published,
     halfMade,
     hasLeft: () => left,
+    isCreating: (id) => (tasks.dump()["creating"] as readonly string[]).includes(id),
+    connect() {
+      const end = new ClientEnd(kernel, socketPath, socketBytes);
+      const client = new Client(end, {
+        timers: {
+          start: (ms, fn) => timeline.after(ms, fn),
+          stop: (due) => timeline.cancel(due as ReturnType<typeof timeline.after>),
+        },
+      });
+      return { client, breaks: () => end.destroy() };
+    },
     async end() {
-      client.close();
-      await served.closed;
+      files.unlink(socketPath);
+      acceptor.stop();
+      sys.close(listenFd);
+      const within = await settledWithin(sys, 5_000, server.shutdown(2_000));
+      if (!within) broken("the server's shutdown has no end");
     },
   };
+}
+
+/** `start` has done it before, and failed if it could not. */
+function bound(sys: Sys): Fd {
+  for (;;) {
+    const fd = sys.unixBind(socketPath);
+    if (isErrno(fd)) continue;
+    if (!isErrno(sys.listen(fd, 16))) return fd;
+    sys.close(fd);
+    sys.unlink(socketPath);
+  }
+}
+
+/** So has it with this. */
+function begin(acceptor: Acceptor): void {
+  for (;;) {
+    try {
+      return acceptor.begin();
+    } catch {
+      // The kernel had no memory for a watch: `start` would say so, and this life would be none.
+    }
+  }
 }

@@ -22,6 +22,7 @@ const methods = {
   Exec: [protoCodec(api.ExecProcessRequest), empty],
   ResizePty: [protoCodec(api.ResizePtyRequest), empty],
   CloseIO: [protoCodec(api.CloseIORequest), empty],
+  Checkpoint: [protoCodec(api.CheckpointTaskRequest), empty],
   Update: [protoCodec(api.UpdateTaskRequest), empty],
   Wait: [protoCodec(api.WaitRequest), protoCodec(api.WaitResponse)],
   Stats: [protoCodec(api.StatsRequest), protoCodec(api.StatsResponse)],
@@ -40,10 +41,12 @@ type Response<M extends Method> = ReturnType<Methods[M][1]["decode"]>;
 
 /** Methods that wait for nothing, whatever else is going on. */
 const quick: readonly Method[] = ["State", "Pids", "Connect", "Stats", "Exec", "ResizePty", "CloseIO", "Shutdown"];
-/** Both ways of the wire, a few turns of it. */
+/** Both ways of the wire, a few turns of it, and of a connection made for the call. */
 const quickMs = 60;
+/** The same where the shim may be out of fds, and takes no connection for a while. */
+const quickWithFaultsMs = 2_000;
 /** A runtime call and what undoes it, each to its deadline, and the waits in between. */
-const slowMs = 600_000;
+const slowMs = 1_500_000;
 
 interface Waiting {
   readonly number: number;
@@ -53,19 +56,25 @@ interface Waiting {
 
 export class TaskClient {
   readonly #waiting = new Set<Waiting>();
-  readonly #client: Client;
+  readonly #connect: () => Client;
+  /** Whether calls of the kernel have failed. */
+  readonly #hasFaults: () => boolean;
+  #client: Client | undefined;
   readonly #timeline: Timeline;
   readonly #note: ((text: string) => void) | undefined;
   readonly #broken: (text: string) => void;
   calls = 0;
 
+  /** @param connect throws a StatusError when nobody listens. */
   constructor(
-    client: Client,
+    connect: () => Client,
+    hasFaults: () => boolean,
     timeline: Timeline,
     note: ((text: string) => void) | undefined,
     broken: (text: string) => void,
   ) {
-    this.#client = client;
+    this.#connect = connect;
+    this.#hasFaults = hasFaults;
     this.#timeline = timeline;
     this.#note = note;
     this.#broken = broken;
@@ -89,7 +98,7 @@ export class TaskClient {
     const whole = { ...(defaults[method] ??= encoder.decode(nothing)), ...request };
     let answer: Response<M> | StatusError;
     try {
-      answer = (await this.#client.call(service, method, encoder, decoder, whole)) as Response<M>;
+      answer = (await this.#connected().call(service, method, encoder, decoder, whole)) as Response<M>;
     } catch (thrown) {
       if (!(thrown instanceof StatusError)) throw thrown;
       answer = thrown;
@@ -98,10 +107,31 @@ export class TaskClient {
     const tookMs = this.#timeline.nowMs - startedMs;
     if (this.#note !== undefined)
       this.#note(`< ${nameOf(waiting)}: ${answer instanceof StatusError ? `${answer.code} ${answer.message}` : "ok"}`);
-    if (method !== "Wait" && tookMs > (quick.includes(method) ? quickMs : slowMs)) {
+    if (method !== "Wait" && tookMs > this.#bound(method)) {
       this.#broken(`${nameOf(waiting)} was answered after ${Math.round(tookMs)} ms`);
     }
     return answer;
+  }
+
+  /** The connection is closed, once what was sent is out. */
+  close(): void {
+    this.#client?.close();
+  }
+
+  /** An open connection, new where the last one is over. */
+  #connected(): Client {
+    if (this.#client !== undefined) return this.#client;
+    const client = this.#connect();
+    this.#client = client;
+    void client.closed.then(() => {
+      if (this.#client === client) this.#client = undefined;
+    });
+    return client;
+  }
+
+  #bound(method: Method): number {
+    if (!quick.includes(method)) return slowMs;
+    return this.#hasFaults() ? quickWithFaultsMs : quickMs;
   }
 }
 
