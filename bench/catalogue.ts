@@ -10,6 +10,7 @@ import { measureCrowd, measureLife } from "./measures/life.ts";
 import { measureMemory, measureWornMemory } from "./measures/memory.ts";
 import { measurePipes, measureTerminal } from "./measures/output.ts";
 import { measureColdStart, measureStart } from "./measures/start.ts";
+import { measureThroughCtr } from "./measures/through-ctr.ts";
 import type { Extent } from "./round.ts";
 import type { Stage } from "./stage.ts";
 
@@ -30,4 +31,5 @@ export const catalogue: Readonly<Record<string, Measure>> = {
   B12: measureIdle,
   B13: measureCalls,
   B14: measureGroup,
+  CTR: measureThroughCtr,
 };

@@ -27,6 +27,11 @@ export async function untilStill(pids: readonly number[]): Promise<void> {
   });
 }
 
+/** Processor time of a process and all its threads that live, in nanoseconds. */
+export function cpuTimeOf(pid: number): number {
+  return activityOf(pid).cpuNs;
+}
+
 export interface Activity {
   /** Processor time of all threads, in nanoseconds. */
   readonly cpuNs: number;

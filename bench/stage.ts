@@ -6,16 +6,17 @@ import { randomBytes } from "node:crypto";
 import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { repositoryDir } from "../test/harness/repository.ts";
 import { makeRootfs } from "../test/harness/rootfs.ts";
 import type { SceneNames } from "../test/harness/scene-names.ts";
 import { within } from "../test/harness/until.ts";
 import { EventService, Waiter } from "./arrivals.ts";
+import type { BenchDaemon } from "./bench-daemon.ts";
 import { BenchShim } from "./bench-shim.ts";
 import type { Cast } from "./cast.ts";
 import type { ConmonContainer } from "./conmon.ts";
+import { compileHelpers, helpersIn } from "./helpers.ts";
 import { LineProgram } from "./line-program.ts";
-import { copyProgram, copySide, type Side } from "./side.ts";
+import { copyProgram, copySide, type Side, type StockName } from "./side.ts";
 
 const runcRoot = "/run/containerd/runc";
 const cgroupRoot = "/sys/fs/cgroup";
@@ -29,13 +30,7 @@ export class Stage implements SceneNames {
   readonly rootfs = join(this.dir, "rootfs");
   /** In memory, as containerd's state folder is (/run): a shim writes into its bundle. */
   readonly bundlesDir = mkdtempSync(join(memoryFolder, `moor-bench-${this.tag}-`));
-  /** The helpers that bench/run has compiled. */
-  readonly programs = {
-    stopwatch: join(repositoryDir(), "build/bench/stopwatch"),
-    arrivals: join(repositoryDir(), "build/bench/arrivals"),
-    drain: join(repositoryDir(), "build/bench/drain"),
-    inside: join(repositoryDir(), "build/bench/inside"),
-  };
+  readonly programs = helpersIn(join(this.dir, "helpers"));
   sides: readonly Side[] = [];
   /** conmon's program; undefined where there is none. */
   conmon: string | undefined;
@@ -44,16 +39,21 @@ export class Stage implements SceneNames {
   #events: EventService | undefined;
   readonly #exitWaiters = new Map<string, (atNs: number) => void>();
   readonly #shims = new Set<BenchShim>();
+  /** The folders of the containerds that the stock shims belong to. */
+  containerdBins: Readonly<Partial<Record<StockName, string>>> = {};
+  readonly #daemons: BenchDaemon[] = [];
   readonly #helpers: LineProgram[] = [];
   readonly #conmons = new Set<ConmonContainer>();
   #count = 0;
 
-  async open({ moor, older, newer, conmon }: Cast): Promise<void> {
+  async open({ moor, older, newer, conmon, containerdBins }: Cast): Promise<void> {
+    await compileHelpers(join(this.dir, "helpers"));
     this.sides = [
       await copySide("moor", moor, this.dir),
       await copySide("older", older, this.dir),
       ...(newer === undefined ? [] : [await copySide("newer", newer, this.dir)]),
     ];
+    this.containerdBins = containerdBins;
     if (conmon !== undefined) this.conmon = copyProgram(conmon, join(this.dir, "conmon"));
     await makeRootfs(this.rootfs);
     copyFileSync(this.programs.inside, join(this.rootfs, "bin/inside"));
@@ -106,6 +106,11 @@ export class Stage implements SceneNames {
     return waiter;
   }
 
+  /** A containerd runs, until the stage closes at the latest. */
+  addDaemon(daemon: BenchDaemon): void {
+    this.#daemons.push(daemon);
+  }
+
   /** A container below conmon lives. */
   addConmon(container: ConmonContainer): void {
     this.#conmons.add(container);
@@ -129,6 +134,7 @@ export class Stage implements SceneNames {
   async close(): Promise<string[]> {
     for (const shim of this.#shims) await shim.destroy();
     for (const container of this.#conmons) await container.end().catch(() => undefined);
+    for (const daemon of this.#daemons) await daemon.end();
     await this.#events?.close();
     for (const helper of this.#helpers) await helper.end();
     const left: string[] = [];
