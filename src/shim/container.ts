@@ -168,6 +168,8 @@ export class Container {
     }
     process.happened("started");
     this.#events.started(process.data);
+    // What init has left alive may have been killed already: this one came after that.
+    if (process !== this.init && this.init.data.exitStatus !== undefined) process.owned?.signal(SIGKILL);
     GATE: passGate(this.#context.sys, process === this.init ? "start.told" : "exec.told");
   }
 
