@@ -101,8 +101,12 @@ export class Kernel {
     return beginningNs + aheadNs + BigInt(Math.round(nowMs * 1000)) * 1000n + this.#ticks++;
   }
 
+  /** The process that made the calls first is gone. */
+  isEnded = false;
+
   /** The process that makes the calls is gone, at once, and with it whatever it had; its children are init's. */
   endProcess(): void {
+    this.isEnded = true;
     for (const due of this.#timers.values()) this.timeline.cancel(due);
     this.#timers.clear();
     for (const fd of [...this.#polls.keys()]) this.#pollStop(fd as Fd);

@@ -3,6 +3,7 @@
 
 import { examineRemains, runDelete } from "./aftermath.ts";
 import { Daemon } from "./daemon.ts";
+import { mortal } from "./death.ts";
 import { type ClockChange, Kernel } from "./kernel.ts";
 import { Loggers } from "./loggers.ts";
 import { Observer } from "./observer.ts";
@@ -108,7 +109,10 @@ class Life {
     this.#daemon = new Daemon(this.#kernel.timeline, random, isCalm ? 0 : random.pick([0, 0.1, 0.5]));
     this.#observer = new Observer(this.#runtime.made, broken);
     this.#observer.onExit = (made) => this.#examineExit(made, temper.forks > 0);
-    this.#shim = startShim(this.#kernel, this.#daemon, this.#observer, this.#note, broken);
+    const sys = random.chance(0.08)
+      ? mortal(this.#kernel.sys, random.between(20, 1500), () => this.#kill())
+      : this.#kernel.sys;
+    this.#shim = startShim(this.#kernel, this.#daemon, this.#observer, this.#note, broken, sys);
     const connect = (): Client => {
       const { client, breaks } = this.#shim.connect();
       this.#breakConnection = breaks;
@@ -217,7 +221,7 @@ class Life {
         this.#brokenConnections++;
         this.#breakConnection();
       });
-    if (random.chance(0.15)) void sleep(random.delay(2000)).then(() => this.#kill());
+    if (random.chance(0.08)) void sleep(random.delay(2000)).then(() => this.#kill());
     await Promise.all(scenarios.map((scenario) => scenario.walk()));
     if (this.#isKilled) return this.#afterDeath(scenarios, sleep);
     this.#isDone = true;
@@ -237,12 +241,13 @@ class Life {
     await this.#shim.end();
   }
 
-  /** kill -9. */
-  #kill(): void {
-    if (this.#isDone) return;
+  /** kill -9, unless all is done or it was before. */
+  #kill(): boolean {
+    if (this.#isDone || this.#isKilled) return false;
     this.#note?.("the shim is killed");
     this.#isKilled = true;
     this.#kernel.endProcess();
+    return true;
   }
 
   /** The daemon sees the connection end, and has what is left of each container deleted. */

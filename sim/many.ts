@@ -39,6 +39,8 @@ export interface Many {
 
 /** Lives that a process is given at a time. */
 const lotSize = 200;
+/** They take seconds. */
+const lotWithinMs = 120_000;
 
 /** @throws what ends a process early. */
 export async function liveMany({ first, count, keepsGoing, onProgress, jobs }: ManyOptions): Promise<Many> {
@@ -63,7 +65,7 @@ export async function liveMany({ first, count, keepsGoing, onProgress, jobs }: M
         take(await ask(worker, lot));
       }
     } finally {
-      worker.disconnect();
+      if (worker.connected) worker.disconnect();
     }
   };
   const processes = Math.max(1, Math.min(jobs ?? availableParallelism(), Math.ceil(count / lotSize)));
@@ -71,13 +73,18 @@ export async function liveMany({ first, count, keepsGoing, onProgress, jobs }: M
   return { lives, sums, bad: bad.sort((one, other) => one.seed - other.seed) };
 }
 
-function ask(worker: ChildProcess, lot: object): Promise<Lot> {
+function ask(worker: ChildProcess, lot: { readonly first: number }): Promise<Lot> {
   return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      reject(new Error(`the lives from seed ${lot.first} on do not end`));
+      worker.kill("SIGKILL");
+    }, lotWithinMs);
     const early = (status: number | null, signal: string | null): void =>
       reject(new Error(`a process that lives lives has ended with ${status ?? signal}`));
     worker.once("exit", early);
     worker.once("message", (answer) => {
       worker.off("exit", early);
+      clearTimeout(timer);
       resolve(answer as Lot);
     });
     worker.send(lot);

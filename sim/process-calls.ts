@@ -26,6 +26,9 @@ export function processCalls(kernel: Kernel): Partial<Sys> {
       if (pid > 0 && target !== undefined && target.parent !== processes.self) {
         kernel.options.broken(`signal ${signal} is sent to ${target.what}, which is no child of ours`);
       }
+      const leader = processes.all.get(-pid as Pid);
+      if (pid < -1 && leader?.parent !== processes.self)
+        kernel.options.broken(`signal ${signal} is sent to group ${-pid}, whose leader is no child of ours any more`);
       if (pid === 0 || pid === -1 || pid === processes.self) return ESRCH;
       return processes.kill(pid, signal);
     },

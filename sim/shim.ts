@@ -44,12 +44,14 @@ export function startShim(
   observer: Observer,
   note: ((text: string) => void) | undefined,
   broken: (text: string) => void,
+  sys: Sys,
 ): Shim {
-  const { sys, timeline, random, files } = kernel;
+  const { timeline, random, files } = kernel;
   const halfMade = new Set<string>();
   const say =
     (level: string) =>
     (message: string, fields: LogFields = {}): void => {
+      if (kernel.isEnded) return;
       if (message === "a call failed in an unforeseen way") broken(`${message}: ${String(fields["error"])}`);
       if (message === "take back a container half made") halfMade.add(String(fields["id"]));
       if (note === undefined) return;
@@ -62,7 +64,10 @@ export function startShim(
   const publisher = new Publisher({
     sys,
     log,
-    connect: () => daemon.connect(),
+    connect: () => {
+      if (kernel.isEnded) throw new MoorError("unavailable", "the shim is dead");
+      return daemon.connect();
+    },
     spoolPath: "/run/events.spool",
     memoryLimitBytes: 1024,
   });
@@ -87,6 +92,8 @@ export function startShim(
     address: `unix://${socketPath}`,
     events: {
       publish(topic, type, message) {
+        // Only the living are heard.
+        if (kernel.isEnded) return;
         note?.(
           `event ${topic} ${Buffer.from(message)
             .toString("latin1")

@@ -104,6 +104,9 @@ export class TaskClient {
       answer = thrown;
     }
     this.#waiting.delete(waiting);
+    // Every process that a runtime tells of is a child of the shim's, and waits as a zombie if it must.
+    if (answer instanceof StatusError && answer.message.includes("claim process"))
+      this.#broken(`${nameOf(waiting)}: ${answer.message}`);
     const tookMs = this.#timeline.nowMs - startedMs;
     if (this.#note !== undefined)
       this.#note(`< ${nameOf(waiting)}: ${answer instanceof StatusError ? `${answer.code} ${answer.message}` : "ok"}`);
