@@ -180,9 +180,10 @@ function procText(kernel: Kernel, path: string): string | undefined {
   if (path === "/proc/self/task/1/children") return children.map(({ pid }) => `${pid} `).join("");
   if (path === "/proc/self/mountinfo") return kernel.mounts.text();
   if (path === "/proc/self/cgroup") return membership(cgroupVersion, "/shim");
-  const match = /^\/proc\/(\d+)\/cgroup$/.exec(path);
+  const match = /^\/proc\/(\d+)\/(cgroup|comm)$/.exec(path);
   const process = match === null ? undefined : all.get(Number(match[1]) as Pid);
   if (process === undefined) return undefined;
+  if (match?.[2] === "comm") return `${process.comm}\n`;
   return membership(cgroupVersion, process.ended === undefined ? `/${process.cgroup}` : "/");
 }
 
@@ -201,6 +202,16 @@ function rmdir({ files, processes }: Kernel, path: string): Status {
   if (processes.livingIn(cgroup).length > 0) return EBUSY;
   files.removeTree(path);
   return 0;
+}
+
+/** Links of procfs: open fds and pid namespaces. */
+function readlink(kernel: Kernel, path: string): string | Errno {
+  const fd = /^\/proc\/self\/fd\/(\d+)$/.exec(path)?.[1];
+  if (fd !== undefined) return kernel.find(Number(fd) as Fd)?.label ?? ENOENT;
+  const match = /^\/proc\/(self|\d+)\/ns\/pid$/.exec(path);
+  const process = kernel.processes.all.get(Number(match?.[1]) as Pid);
+  if (match === null || (match[1] !== "self" && process === undefined)) return ENOENT;
+  return `pid:[${process?.nsInit === undefined ? 0 : process.nsInit.birth + 1}]`;
 }
 
 function fileCalls(kernel: Kernel): Partial<Sys> {
@@ -222,6 +233,7 @@ function fileCalls(kernel: Kernel): Partial<Sys> {
       const node = files.get(path);
       return node === undefined ? ENOENT : statOf(kernel, node);
     },
+    readlink: (path) => readlink(kernel, path),
     access: (path) => (files.get(path) === undefined ? ENOENT : 0),
     mkdir: (path) => files.mkdir(path),
     unlink: (path) => files.unlink(path),
@@ -229,10 +241,6 @@ function fileCalls(kernel: Kernel): Partial<Sys> {
     lstat: (path) => {
       const node = files.get(path);
       return node === undefined ? ENOENT : statOf(kernel, node);
-    },
-    readlink: (path) => {
-      const match = /^\/proc\/self\/fd\/(\d+)$/.exec(path);
-      return (match === null ? undefined : kernel.find(Number(match[1]) as Fd)?.label) ?? ENOENT;
     },
     flock: (fd) => (kernel.find(fd) === undefined ? EBADF : 0),
     getcwd: () => "/",

@@ -19,6 +19,8 @@ export interface VirtualProcess {
   readonly birth: number;
   readonly pid: Pid;
   readonly what: string;
+  /** The name of what it executes; a zombie keeps it. */
+  comm: string;
   parent: Pid;
   group: Pid;
   /** Undefined while it lives. */
@@ -78,6 +80,7 @@ export class Processes {
       birth: this.#births++,
       pid,
       what,
+      comm: "runtime",
       parent,
       group: this.all.get(parent)?.group ?? parent,
       ended: undefined,

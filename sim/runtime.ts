@@ -277,6 +277,7 @@ export class FakeRuntime {
 
   #program(container: VirtualContainer, made: MadeProcess | undefined): void {
     if (made === undefined) return;
+    made.process.comm = "program";
     new Program(this.#kernel(), container, made.process, made.outputs, this.temper).run();
   }
 

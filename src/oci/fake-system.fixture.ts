@@ -96,6 +96,7 @@ export class FakeSystem {
       this.claimed.push(pid);
       return { pid, exited: new Promise(() => undefined), exit: undefined, signal: () => true };
     },
+    endStrays: () => undefined,
     end: () => undefined,
   };
 

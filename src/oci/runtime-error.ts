@@ -73,6 +73,11 @@ export class RuntimeError extends MoorError {
   }
 }
 
+/** Whether the runtime itself has said no, and left nothing then. After any other end it may have done its work, or half of it. */
+export function hasRefused(thrown: unknown): boolean {
+  return thrown instanceof RuntimeError && !thrown.killed;
+}
+
 function codeOf(operation: Operation, failure: Failure): ErrorCode {
   switch (failure) {
     case "gone":

@@ -25,7 +25,7 @@ import {
 } from "./runtime-arguments.ts";
 import { type CallContext, callRuntime } from "./runtime-call.ts";
 import { runtimeEnvironment } from "./runtime-environment.ts";
-import { type Operation, RuntimeError } from "./runtime-error.ts";
+import { hasRefused, type Operation, RuntimeError } from "./runtime-error.ts";
 
 /** How the runtime is called. Made from the options by runtimeConfig(). */
 export interface RuntimeConfig {
@@ -233,7 +233,7 @@ export class Runtime {
     try {
       await this.#run(operation, args, output, made.fds, listenFds);
     } catch (thrown) {
-      if (!(thrown instanceof RuntimeError) || thrown.killed) endHalfMade(sys, made.pidFile, announcement);
+      if (!hasRefused(thrown)) endHalfMade(sys, made.pidFile, announcement);
       throw thrown;
     }
     const pid = readPidFile(sys, made.pidFile);

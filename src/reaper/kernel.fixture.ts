@@ -66,6 +66,15 @@ export class Kernel {
     return born;
   }
 
+  /** A process that a program which has ended left behind; it is a child of ours now. */
+  abandoned(): VirtualProcess {
+    const parent = this.fork(99 as Pid);
+    const child = this.fork(parent?.pid);
+    if (parent === undefined || child === undefined) throw new Error("there is no pid left");
+    this.exit(parent.pid, 0);
+    return child;
+  }
+
   /** The next fork gets this pid, if it is free (as /proc/sys/kernel/ns_last_pid does). */
   setNextPid(pid: Pid): void {
     this.#previousPid = pid - 1;

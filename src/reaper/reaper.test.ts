@@ -32,15 +32,6 @@ function codeIs(code: string, text: RegExp): (thrown: unknown) => boolean {
   return (thrown) => (thrown as MoorError).code === code && text.test((thrown as MoorError).message);
 }
 
-/** A process that `parent` made and left behind. */
-function abandoned(kernel: Kernel): Pid {
-  const parent = kernel.fork(99 as Pid);
-  const child = kernel.fork(parent?.pid);
-  assert.ok(parent !== undefined && child !== undefined);
-  kernel.exit(parent.pid, 0);
-  return child.pid;
-}
-
 test("spawn: its exit comes to its owner while it is a zombie, and then it is reaped", async () => {
   const { kernel, reaper } = made();
   const seen: Exit[] = [];
@@ -151,7 +142,7 @@ test("childSignal: a callback that throws costs nobody else's exit", async () =>
 test("orphans: nobody's exits are reaped and counted when no call is open", () => {
   const { kernel, reaper } = made();
   const owned = reaper.spawn(request);
-  for (const pid of [abandoned(kernel), abandoned(kernel), abandoned(kernel)]) kernel.exit(pid, 0);
+  for (const pid of [kernel.abandoned().pid, kernel.abandoned().pid, kernel.abandoned().pid]) kernel.exit(pid, 0);
   kernel.exit(owned.pid, 4);
   reaper.childSignal();
   assert.equal(owned.exit?.status, 4);
@@ -162,7 +153,7 @@ test("orphans: nobody's exits are reaped and counted when no call is open", () =
 test("claim: a living process that a runtime left behind is ours from then on", () => {
   const { kernel, reaper } = made();
   const announcement = reaper.announce();
-  const pid = abandoned(kernel);
+  const pid = kernel.abandoned().pid;
   const seen: number[] = [];
   const owned = announcement.claim(pid, (exit) => seen.push(exit.status));
   announcement.end();
@@ -176,7 +167,7 @@ test("claim: a living process that a runtime left behind is ours from then on", 
 test("claim: a process that has ended already is handed over within the call, as a zombie", async () => {
   const { kernel, reaper } = made();
   const announcement = reaper.announce();
-  const pid = abandoned(kernel);
+  const pid = kernel.abandoned().pid;
   kernel.exit(pid, 6);
   reaper.childSignal();
   assert.deepEqual(reaper.state().held, [pid]);
@@ -196,7 +187,7 @@ test("claim: a process that has ended already is handed over within the call, as
 test("claim: also before any signal told of its end", () => {
   const { kernel, reaper } = made();
   const announcement = reaper.announce();
-  const pid = abandoned(kernel);
+  const pid = kernel.abandoned().pid;
   kernel.killed(pid, SIGKILL);
   assert.equal(announcement.claim(pid).exit?.status, 137);
   reaper.childSignal();
@@ -213,7 +204,7 @@ test("claim: refused for a stranger, for what has an owner, and after the end of
   assert.throws(() => announcement.claim(29 as Pid), codeIs("failed_precondition", /no child of ours/));
   const owned = reaper.spawn(request);
   assert.throws(() => announcement.claim(owned.pid), codeIs("failed_precondition", /has an owner/));
-  const pid = abandoned(kernel);
+  const pid = kernel.abandoned().pid;
   announcement.end();
   assert.throws(() => announcement.claim(pid), codeIs("failed_precondition", /is over/));
   kernel.exit(pid, 0);
@@ -226,7 +217,7 @@ test("hold: until the last announcement that was open when the exit was seen has
   const { kernel, reaper } = made();
   const first = reaper.announce();
   const second = reaper.announce();
-  const pid = abandoned(kernel);
+  const pid = kernel.abandoned().pid;
   kernel.exit(pid, 0);
   reaper.childSignal();
   const third = reaper.announce();
@@ -244,13 +235,13 @@ for (const hasChildrenFiles of [true, false]) {
     const { kernel, reaper } = made();
     kernel.hasChildrenFiles = hasChildrenFiles;
     const announcement = reaper.announce();
-    const front = abandoned(kernel);
+    const front = kernel.abandoned().pid;
     kernel.exit(front, 0);
     reaper.childSignal();
     assert.deepEqual(reaper.state().held, [front]);
 
     const owned = reaper.spawn(request);
-    const behind = abandoned(kernel);
+    const behind = kernel.abandoned().pid;
     kernel.exit(behind, 8);
     kernel.exit(owned.pid, 1);
     reaper.childSignal();
@@ -258,7 +249,7 @@ for (const hasChildrenFiles of [true, false]) {
     assert.deepEqual(reaper.state().held, hasChildrenFiles ? [front, behind] : [front]);
 
     assert.equal(announcement.claim(behind).exit?.status, 8);
-    const last = abandoned(kernel);
+    const last = kernel.abandoned().pid;
     kernel.exit(last, 0);
     reaper.childSignal();
     announcement.end();
@@ -270,7 +261,7 @@ for (const hasChildrenFiles of [true, false]) {
 test("hold: a pid cannot be taken while its zombie is held", () => {
   const { kernel, reaper } = made();
   const announcement = reaper.announce();
-  const pid = abandoned(kernel);
+  const pid = kernel.abandoned().pid;
   kernel.exit(pid, 0);
   reaper.childSignal();
   kernel.setNextPid(pid);
@@ -316,8 +307,8 @@ test("callbacks: may claim, end announcements and be swept again, in the middle 
   const { kernel, reaper } = made();
   const announcement = reaper.announce();
   const other = reaper.announce();
-  const container = abandoned(kernel);
-  const stray = abandoned(kernel);
+  const container = kernel.abandoned().pid;
+  const stray = kernel.abandoned().pid;
   const exits: string[] = [];
   const runtime = reaper.spawn(request, () => {
     exits.push("runtime");

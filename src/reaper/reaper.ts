@@ -4,6 +4,7 @@
 
 import { ECHILD, ENOENT, errnoName, isErrno } from "../sys/errno.ts";
 import { MoorError } from "../sys/error.ts";
+import { SIGKILL } from "../sys/flags.ts";
 import { passGate } from "../sys/gates.ts";
 import type { Log } from "../sys/log.ts";
 import type { ChildExit, Pid, SpawnRequest, Sys } from "../sys/sys.d.ts";
@@ -21,6 +22,11 @@ export interface Announcement {
    * @throws MoorError failed_precondition: it is no child of ours, or has an owner already, or the announcement is over.
    */
   claim(pid: Pid, onExit?: (exit: Exit) => void): OwnedProcess;
+  /**
+   * The runtime has failed to tell of a process that it may have made: children of ours that nobody owns and that are meant
+   * get SIGKILL, as soon as no other call that is under way now can still claim them.
+   */
+  endStrays(isMeant: (pid: Pid) => boolean): void;
   /** Once, however the call ended (a second time does nothing): exits held for it alone are reaped as orphans. */
   end(): void;
 }
@@ -52,6 +58,8 @@ export class Reaper {
   readonly #owned = new Map<Pid, Child>();
   /** Zombies without an owner, each with the announcements that were open when it was seen and still are. */
   readonly #held = new Map<Pid, Set<Announcement>>();
+  /** Living ones without an owner that are to be ended, each with the announcements that may still claim it. */
+  readonly #strays = new Map<Pid, Set<Announcement>>();
   readonly #announcements = new Set<Announcement>();
   #orphans = 0;
   /** How many hand-overs are under way, one inside the other: no look at the kernel meanwhile. */
@@ -95,6 +103,7 @@ export class Reaper {
   announce(): Announcement {
     const announcement: Announcement = {
       claim: (pid, onExit) => this.#claim(announcement, pid, onExit),
+      endStrays: (isMeant) => this.#noteStrays(isMeant),
       end: () => this.#end(announcement),
     };
     this.#announcements.add(announcement);
@@ -123,6 +132,7 @@ export class Reaper {
     const seen = this.#sys.peekPid(pid);
     if (isErrno(seen)) throw refuse(seen === ECHILD ? "no child of ours" : errnoName(seen));
     this.#held.delete(pid);
+    this.#strays.delete(pid);
     const child = this.#own(pid, onExit);
     if (seen !== undefined) {
       this.#settle([seen]);
@@ -134,9 +144,31 @@ export class Reaper {
   #end(announcement: Announcement): void {
     if (!this.#announcements.delete(announcement)) return;
     for (const open of this.#held.values()) open.delete(announcement);
+    for (const open of this.#strays.values()) open.delete(announcement);
+    this.#killUnclaimable();
     this.#reapUnclaimable();
     // While something was held, strangers may have stood behind it unseen.
     this.childSignal();
+  }
+
+  // Only those that are there now: what comes later is another call's.
+  #noteStrays(isMeant: (pid: Pid) => boolean): void {
+    for (const pid of readChildren(this.#sys)) {
+      if (this.#owned.has(pid) || this.#held.has(pid) || this.#strays.has(pid)) continue;
+      if (isMeant(pid)) this.#strays.set(pid, new Set(this.#announcements));
+    }
+    this.#killUnclaimable();
+  }
+
+  /** A stray that has ended meanwhile is a zombie, which keeps the pid, or was reaped and is none any more. */
+  #killUnclaimable(): void {
+    for (const [pid, open] of this.#strays) {
+      if (open.size > 0) continue;
+      this.#strays.delete(pid);
+      if (this.#sys.peekPid(pid) !== undefined) continue;
+      this.#log.warn("a process that the runtime did not tell of is killed", { pid });
+      this.#sys.kill(pid, SIGKILL);
+    }
   }
 
   /** Exits that are neither known nor held yet, whoever they belong to. */
@@ -229,6 +261,7 @@ export class Reaper {
 
   /** Only for a zombie that was seen. False (never yet seen) would be an endless sweep if it was taken for a success. */
   #reap(pid: Pid): boolean {
+    this.#strays.delete(pid);
     const reaped = this.#sys.reap(pid);
     if (reaped !== undefined && !isErrno(reaped)) return true;
     this.#log.error("a zombie cannot be reaped", { pid, error: reaped === undefined ? "it lives" : errnoName(reaped) });

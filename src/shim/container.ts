@@ -9,6 +9,7 @@ import type { Mount } from "../api/types.ts";
 import type { Spec } from "../oci/bundle.ts";
 import type { CallGate } from "../oci/call-gate.ts";
 import type { RuntimeOptions } from "../oci/options.ts";
+import { ExecutionWatch } from "../oci/process-image.ts";
 import type { Runtime } from "../oci/runtime.ts";
 import type { Exit } from "../reaper/reaper.ts";
 import { MoorError } from "../sys/error.ts";
@@ -19,10 +20,11 @@ import type { ShimContext } from "./context.ts";
 import { deleteExec, deleteInit, killForDelete } from "./deletions.ts";
 import { Exec, type ExecRequest, makeExec, startExec } from "./execs.ts";
 import { ExitRecords } from "./exit-records.ts";
-import { announceExecExit, announceInitExit, type ExitContext, killRest } from "./exits.ts";
+import { announceExecExit, announceInitExit, type ExitContext, killRest, recordExit } from "./exits.ts";
 import { shown } from "./identifier.ts";
 import { noOutcome, type Outcome, type Process } from "./process.ts";
 import { listProcesses, type ProcessInfo } from "./process-list.ts";
+import { startCreated } from "./start-created.ts";
 import { alreadyFinished } from "./state-table.ts";
 import { TaskEvents } from "./task-events.ts";
 
@@ -56,6 +58,8 @@ export class Container {
   readonly #early = new Map<Process, Exit>();
   /** The daemon has been told that it is there, and not that it is gone. */
   #isTold = false;
+  /** Whether init has gone on from where Create has left it. */
+  #watch: ExecutionWatch | undefined;
   /** The pause, resume or delete under way, for those who ask for the same. */
   #changing: Promise<unknown> | undefined;
   /** Called when the container's init has been announced as ended. */
@@ -91,6 +95,7 @@ export class Container {
   adopt(): void {
     const { sys, log } = this.#context;
     const { pid } = this.init.data;
+    if (this.init.owned !== undefined) this.#watch = new ExecutionWatch(sys, this.init.owned);
     try {
       this.#cgroup = findCgroup(sys, pid);
       this.#oomWatch = this.#cgroup.watchOom(() => this.#events.outOfMemory(this.id));
@@ -133,9 +138,9 @@ export class Container {
     } else {
       process.ask("start");
       GATE: passGate(this.#context.sys, "start.asked");
-      const { runtime, restore } = this.setup;
+      const { restore } = this.setup;
       await this.#starting(process, async (tell) => {
-        if (restore === undefined) await runtime.start(this.id);
+        if (restore === undefined) await startCreated(this.#context, this.setup, this.#watch);
         else {
           await restore((exit) => this.#ended(process, exit));
           this.adopt();
@@ -190,11 +195,13 @@ export class Container {
   #ended(process: Process, exit: Exit): void {
     GATE: passGate(this.#context.sys, process === this.init ? "exit.seen" : "exec-exit.seen");
     process.setExit(exit);
+    if (process === this.init) this.#watch?.ended();
     if (!this.#isTold || process.happened("exited").kind === "later") {
       this.#early.set(process, exit);
       return;
     }
     if (process.data.state !== "exiting") return;
+    recordExit(this.#exits, process);
     if (process.data.kind === "exec") void announceExecExit(this.#exits, process);
     else void this.#initEnded(process);
   }
@@ -385,6 +392,7 @@ export class Container {
 
   #place() {
     const { bundle, options, runtime } = this.setup;
-    return { context: this.#context, containerId: this.id, bundle, options, runtime };
+    const initPid = this.init.owned?.exit === undefined ? this.init.data.pid : (0 as Pid);
+    return { context: this.#context, containerId: this.id, bundle, options, runtime, initPid };
   }
 }

@@ -10,7 +10,7 @@ import type { CallGate } from "../oci/call-gate.ts";
 import { decodeOptions, type RuntimeOptions } from "../oci/options.ts";
 import { writeOptions } from "../oci/options-file.ts";
 import { Runtime, runtimeConfig } from "../oci/runtime.ts";
-import { RuntimeError } from "../oci/runtime-error.ts";
+import { hasRefused } from "../oci/runtime-error.ts";
 import type { Announcement, Exit, OwnedProcess } from "../reaper/reaper.ts";
 import { MoorError } from "../sys/error.ts";
 import { S_IFDIR, S_IFMT, SIGKILL } from "../sys/flags.ts";
@@ -168,7 +168,7 @@ async function makeInit(
     init.owned = undefined;
     init.data.pid = 0 as Pid;
     // What the runtime refused it has taken back itself (or it is another's, of the same id). All else is half made.
-    if (!(thrown instanceof RuntimeError) || thrown.killed) await forget(context, runtime, request.id);
+    if (!hasRefused(thrown)) await forget(context, runtime, request.id);
     throw thrown;
   } finally {
     announcement.end();

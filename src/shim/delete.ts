@@ -23,6 +23,8 @@ import { checkIdentifier } from "./identifier.ts";
 import { formatLine } from "./logger.ts";
 import { clearCgroups, findCgroups } from "./remains.ts";
 import { lockSocketFolder, removeStaleSocket } from "./socket-folder.ts";
+import { leftEventsFile } from "./spool.ts";
+import { variable } from "./start.ts";
 import { wireTime } from "./time.ts";
 
 /** Together below the 5 s that a daemon gives `delete`, milliseconds. */
@@ -67,6 +69,7 @@ export async function deleteContainer(sys: Sys, args: ShimArguments): Promise<Ui
   GATE: passGate(sys, "remains.unmounted");
   await attempt("remove the socket", () => removeSocket(sys, socket));
   GATE: passGate(sys, "remains.unlinked");
+  await attempt("deliver what the shim has not", () => deliverLeft(sys, log, bundle));
   return encodeAnswer(record ?? { pid: readInitPid(sys, bundle), status: unknownStatus, atNs: sys.realtimeNs() });
 }
 
@@ -155,6 +158,15 @@ function removeSocket(sys: Sys, path: string): void {
   const folder = lockSocketFolder(sys, path.slice(0, path.lastIndexOf("/")), lockPatienceMs);
   if (!answers(sys, path)) removeStaleSocket(sys, path);
   folder.unlock();
+}
+
+/** Loaded only when there is something to deliver, which is hardly ever. */
+async function deliverLeft(sys: Sys, log: Log, bundle: string): Promise<void> {
+  const path = `${bundle}/${leftEventsFile}`;
+  const address = variable(sys.environ, "TTRPC_ADDRESS");
+  if (bundle === "" || address === "" || sys.stat(path) === ENOENT) return;
+  const { deliverLeftEvents } = await import("./left-events.ts");
+  await deliverLeftEvents(sys, log, path, address);
 }
 
 /** The pid that init had; 0 when nobody knows. It is told, and never acted on. */

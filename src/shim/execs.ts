@@ -3,12 +3,14 @@
 import { openStdio } from "../io/stdio.ts";
 import type { Runtime } from "../oci/runtime.ts";
 import type { RuntimeOptions } from "../oci/options.ts";
+import { hasRefused } from "../oci/runtime-error.ts";
 import type { Exit } from "../reaper/reaper.ts";
+import { isErrno } from "../sys/errno.ts";
 import { MoorError, must } from "../sys/error.ts";
 import { isCostlyJson } from "../sys/json-cost.ts";
 import { O_CREAT, O_TRUNC, SIGKILL } from "../sys/flags.ts";
 import { passGate } from "../sys/gates.ts";
-import type { Pid } from "../sys/sys.d.ts";
+import type { Errno, FdMapping, Pid, Sys } from "../sys/sys.d.ts";
 import type { ShimContext } from "./context.ts";
 import { checkIdentifier, shown } from "./identifier.ts";
 import { Process } from "./process.ts";
@@ -30,6 +32,8 @@ export interface ExecPlace {
   readonly bundle: string;
   readonly options: RuntimeOptions;
   readonly runtime: Runtime;
+  /** Not reaped yet, as long as an exec can be started. */
+  readonly initPid: Pid;
 }
 
 /** An exec that has been added and not deleted. */
@@ -124,6 +128,8 @@ export async function startExec(
     exec.specText = "";
   } catch (thrown) {
     reported = false;
+    if (exec.owned === undefined && !hasRefused(thrown))
+      announcement.endStrays((pid) => isOfExec(sys, pid, place.initPid, stdio.childFds));
     exec.owned?.signal(SIGKILL);
     exec.owned = undefined;
     exec.stdio = undefined;
@@ -135,6 +141,20 @@ export async function startExec(
     // A leftover goes with the bundle.
     sys.unlink(processPath);
   }
+}
+
+/**
+ * Whether a child of ours that the runtime has not told of can only come of an exec in this container: it is in init's
+ * own pid namespace, whose orphans are init's, so somebody put it there from outside; or it has a stream of this exec.
+ */
+function isOfExec(sys: Sys, pid: Pid, initPid: Pid, fds: readonly FdMapping[]): boolean {
+  const namespaceOf = (process: Pid | "self"): string | Errno => sys.readlink(`/proc/${process}/ns/pid`);
+  const own = namespaceOf(initPid);
+  if (!isErrno(own) && own !== namespaceOf("self") && own === namespaceOf(pid)) return true;
+  return fds.some(({ target, source }) => {
+    const ours = sys.readlink(`/proc/self/fd/${source}`);
+    return !isErrno(ours) && ours.startsWith("pipe:") && ours === sys.readlink(`/proc/${pid}/fd/${target}`);
+  });
 }
 
 /** The runtime gives the terminal its size before the process runs, so that the first it sees is the one asked for. */

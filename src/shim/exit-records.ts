@@ -1,5 +1,5 @@
-// How processes ended, on disk, in the bundle's exits.json: written before an exit is announced, so that `delete` and
-// the moor command can tell the truth after the shim's death. One small file, replaced atomically; records of execs leave
+// How processes ended, on disk, in the bundle's exits.json: written when an exit is seen, before its zombie is reaped, so
+// that `delete` and the moor command can tell the truth after the shim's death. One small file, replaced atomically; records of execs leave
 // it when the exec is deleted, so it does not grow with the number of execs.
 
 import { isErrno } from "../sys/errno.ts";
@@ -24,6 +24,7 @@ export class ExitRecords {
   readonly #sys: Sys;
   readonly #bundle: string;
   readonly #records = new Map<string, ExitRecord>();
+  #isSaved = true;
 
   constructor(sys: Sys, bundle: string) {
     this.#sys = sys;
@@ -36,6 +37,11 @@ export class ExitRecords {
     this.#save();
   }
 
+  /** Writes what the disk has refused before. @throws MoorError when it refuses again. */
+  retry(): void {
+    if (!this.#isSaved) this.#save();
+  }
+
   /** Takes back the record of an exec that has been deleted. @throws MoorError when the disk refuses. */
   remove(processId: string): void {
     if (this.#records.delete(processId)) this.#save();
@@ -43,7 +49,9 @@ export class ExitRecords {
 
   #save(): void {
     const path = `${this.#bundle}/${exitRecordsFile}`;
+    this.#isSaved = false;
     writeAtomically(this.#sys, path, formatRecords(this.#records), 0o600);
+    this.#isSaved = true;
   }
 }
 

@@ -1,6 +1,6 @@
-// From the moment a process is seen to have ended until everyone has been told: what must come before is waited for
-// (the start's own announcement, the rest of the container, the execs, the output), each for a bounded time; then the
-// record is written, the event published, and those who wait are answered.
+// From the moment a process is seen to have ended until everyone has been told: the record is written at once; what must
+// come before the word of it is waited for (the start's own announcement, the rest of the container, the execs, the output),
+// each for a bounded time; then the event is published, and those who wait are answered.
 
 import { type Spec, sharesPidNamespace } from "../oci/bundle.ts";
 import type { Runtime } from "../oci/runtime.ts";
@@ -86,22 +86,34 @@ function killOwned(log: Log, { owned, name }: Process): void {
   }
 }
 
+/**
+ * Writes down how a process ended. To be called when that is seen, while its zombie stands: however the shim ends after that,
+ * `delete` knows. A disk that is full is tried again before the exit is told, and after that nobody is kept waiting.
+ */
+export function recordExit({ sys, log, records }: ExitContext, process: Process): void {
+  const { kind, containerId, execId, pid, exitStatus, exitedAtNs } = process.data;
+  if (exitStatus === undefined || exitedAtNs === undefined) return;
+  try {
+    records.add(execId === "" ? containerId : execId, { pid, status: exitStatus, atNs: exitedAtNs });
+  } catch (thrown) {
+    log.debug("an exit could not be recorded yet", { process: process.name, error: MoorError.from(thrown).message });
+  }
+  GATE: passGate(sys, kind === "init" ? "exit.recorded" : "exec-exit.recorded");
+}
+
 function tell({ sys, log, events, records }: ExitContext, process: Process): void {
   const { data } = process;
-  GATE: passGate(sys, data.kind === "init" ? "exit.drained" : "exec-exit.drained");
-  const { containerId, execId, pid, exitStatus, exitedAtNs } = data;
-  if (exitStatus !== undefined && exitedAtNs !== undefined) {
-    try {
-      records.add(execId === "" ? containerId : execId, { pid, status: exitStatus, atNs: exitedAtNs });
-    } catch (thrown) {
-      // The bundle may be gone or its disk full: those who ask are told all the same.
-      log.error("an exit could not be recorded", { process: process.name, error: MoorError.from(thrown).message });
-    }
+  const isInit = data.kind === "init";
+  GATE: passGate(sys, isInit ? "exit.drained" : "exec-exit.drained");
+  try {
+    records.retry();
+  } catch (thrown) {
+    // The bundle may be gone or its disk full: those who ask are told all the same.
+    log.error("an exit could not be recorded", { process: process.name, error: MoorError.from(thrown).message });
   }
-  GATE: passGate(sys, data.kind === "init" ? "exit.recorded" : "exec-exit.recorded");
   events.exited(data);
-  GATE: passGate(sys, data.kind === "init" ? "exit.told" : "exec-exit.told");
+  GATE: passGate(sys, isInit ? "exit.told" : "exec-exit.told");
   process.announce();
-  GATE: passGate(sys, data.kind === "init" ? "exit.answered" : "exec-exit.answered");
-  log.info("exited", { process: process.name, pid, status: exitStatus ?? 255 });
+  log.info("exited", { process: process.name, pid: data.pid, status: data.exitStatus ?? 255 });
+  GATE: passGate(sys, isInit ? "exit.answered" : "exec-exit.answered");
 }

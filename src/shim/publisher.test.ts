@@ -6,6 +6,7 @@ import { EIO, ENOENT } from "../sys/errno.ts";
 import { grpcCodes } from "../sys/error.ts";
 import { type EventSink, Publisher } from "./publisher.ts";
 import { SmallSystem } from "./small-system.fixture.ts";
+import { readRecords } from "./spool.ts";
 
 const spoolPath = "/b/events";
 
@@ -315,15 +316,9 @@ test("leave: what is not delivered is in the file, oldest first, wherever it wai
   await turns();
   assert.ok(publisher.state().spooled > 0 && publisher.state().spooled < 8);
   assert.equal(publisher.leave(), 8);
-  const file = system.files.get(spoolPath) ?? new Uint8Array();
-  const left: string[] = [];
-  for (let at = 0; at < file.length; ) {
-    const length = new DataView(file.buffer, file.byteOffset + at).getUint32(0);
-    left.push(new TextDecoder().decode(file.subarray(at + 4, at + 4 + length)));
-    at += 4 + length;
-  }
+  const left = readRecords(system.sys, "/b/events.left").map((record) => new TextDecoder().decode(record));
   assert.deepEqual(left, names(8));
-  assert.deepEqual([...system.files.keys()], [spoolPath]);
+  assert.deepEqual([...system.files.keys()], ["/b/events.left"]);
   assert.equal(system.openFds.size, 0);
   assert.equal(system.timers.size, 0);
 });

@@ -2,12 +2,11 @@
 // long the daemon is away. One event is under way at a time (the daemon handles concurrent calls in any order). Memory
 // is bounded: past a limit the events wait in a file of the bundle, held by fd, so that a removed bundle does no harm.
 
-import { EINTR, isErrno } from "../sys/errno.ts";
 import { grpcCodes, MoorError, must } from "../sys/error.ts";
-import { O_CREAT, O_RDWR, O_TRUNC } from "../sys/flags.ts";
 import { passGate } from "../sys/gates.ts";
 import type { Log } from "../sys/log.ts";
-import type { Fd, Sys, TimerId } from "../sys/sys.d.ts";
+import type { Sys, TimerId } from "../sys/sys.d.ts";
+import { leftEventsFile, Spool } from "./spool.ts";
 
 /** A connection to the daemon's event service. */
 export interface EventSink {
@@ -38,6 +37,12 @@ const retriedCodes: readonly number[] = [
   grpcCodes.canceled,
   grpcCodes.resource_exhausted,
 ];
+
+/** The code by which the daemon itself has refused an event for good; undefined when it was the way that failed. */
+export function refusalOf(error: unknown): number | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "number" && !retriedCodes.includes(code) ? code : undefined;
+}
 
 export class Publisher {
   readonly #options: PublisherOptions;
@@ -101,7 +106,8 @@ export class Publisher {
   }
 
   /**
-   * The last call of a shim that goes: what is not delivered is written to the spool's file, all of it and in order.
+   * The last call of a shim that goes: what is not delivered is written to a file of its own, all of it and in order, for
+   * the action `delete`.
    * @returns how many events that are.
    */
   leave(): number {
@@ -124,14 +130,16 @@ export class Publisher {
   // What is in memory is older than what is in the file: a fresh one takes both.
   #leaveOnDisk(): void {
     const { sys, log, spoolPath } = this.#options;
-    const path = `${spoolPath}.new`;
+    const leftPath = `${spoolPath.slice(0, spoolPath.lastIndexOf("/"))}/${leftEventsFile}`;
+    const path = `${leftPath}.new`;
     const fresh = new Spool(sys, path);
     try {
       for (let request = this.#head(); request !== undefined; request = this.#head()) {
         fresh.append(request);
         this.#queue.shift();
       }
-      must(sys.rename(path, spoolPath), `rename ${path}`);
+      must(sys.rename(path, leftPath), `rename ${path}`);
+      sys.unlink(spoolPath);
     } catch (error) {
       // Most likely the bundle is gone: the daemon has forgotten the container, and wants no events of it.
       log.warn("undelivered events cannot be left in the bundle", { error: MoorError.from(error).message });
@@ -198,8 +206,8 @@ export class Publisher {
         GATE: passGate(this.#options.sys, "event.taken");
         this.#delivered++;
       } catch (error) {
-        const code = codeOf(error);
-        if (code === undefined || retriedCodes.includes(code)) throw error;
+        const code = refusalOf(error);
+        if (code === undefined) throw error;
         this.#refused++;
         this.#options.log.error("the daemon refused an event; it is dropped", { code, error: String(error) });
       }
@@ -240,105 +248,5 @@ export class Publisher {
       this.#retry = undefined;
       this.#pump();
     });
-  }
-}
-
-function codeOf(error: unknown): number | undefined {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === "number" ? code : undefined;
-}
-
-// A file of records, each a 4-byte length (big endian) and its bytes: appended at the end, taken from the front, emptied
-// when all is taken. Nothing is created before the first record.
-class Spool {
-  readonly #sys: Sys;
-  readonly #path: string;
-  #fd: Fd | undefined;
-  #start = 0;
-  #end = 0;
-  count = 0;
-
-  constructor(sys: Sys, path: string) {
-    this.#sys = sys;
-    this.#path = path;
-  }
-
-  get empty(): boolean {
-    return this.count === 0;
-  }
-
-  /** @throws MoorError when the disk refuses; the file is then as before. */
-  append(record: Uint8Array): void {
-    this.#fd ??= this.#open();
-    const framed = new Uint8Array(4 + record.length);
-    new DataView(framed.buffer).setUint32(0, record.length);
-    framed.set(record, 4);
-    const sought = this.#sys.seek(this.#fd, this.#end);
-    if (isErrno(sought)) throw new MoorError("unknown", `seek in ${this.#path}`, { errno: sought });
-    let done = 0;
-    while (done < framed.length) {
-      const count = this.#sys.write(this.#fd, framed, done, framed.length - done);
-      if (isErrno(count)) throw new MoorError("unknown", `write ${this.#path}`, { errno: count });
-      done += count;
-    }
-    this.#end += framed.length;
-    this.count++;
-  }
-
-  /** The oldest records, at least one, at most about limitBytes. @throws MoorError when the first cannot be read. */
-  take(limitBytes: number): Uint8Array[] {
-    const records: Uint8Array[] = [];
-    for (let bytes = 0; this.count > 0 && bytes < limitBytes; ) {
-      try {
-        const header = this.#readAt(this.#start, 4);
-        const record = this.#readAt(this.#start + 4, new DataView(header.buffer).getUint32(0));
-        records.push(record);
-        this.#start += 4 + record.length;
-        bytes += record.length;
-        this.count--;
-      } catch (thrown) {
-        // Those read before it are good.
-        if (records.length === 0) throw thrown;
-        break;
-      }
-    }
-    if (this.count === 0) this.discard();
-    return records;
-  }
-
-  /** Forgets all records, and says how many. */
-  discard(): number {
-    const { count } = this;
-    // Failing to shorten the file costs disk only: the offsets start over and overwrite it.
-    if (this.#fd !== undefined) this.#sys.ftruncate(this.#fd, 0);
-    this.#start = 0;
-    this.#end = 0;
-    this.count = 0;
-    return count;
-  }
-
-  close(): void {
-    if (this.#fd !== undefined) this.#sys.close(this.#fd);
-    this.#fd = undefined;
-  }
-
-  #open(): Fd {
-    const fd = this.#sys.open(this.#path, O_RDWR | O_CREAT | O_TRUNC, 0o600);
-    if (isErrno(fd)) throw new MoorError("unknown", `open ${this.#path}`, { errno: fd });
-    return fd;
-  }
-
-  #readAt(offset: number, length: number): Uint8Array<ArrayBuffer> {
-    const bytes = new Uint8Array(length);
-    const fd = this.#fd as Fd;
-    this.#sys.seek(fd, offset);
-    for (let done = 0; done < length; ) {
-      const count = this.#sys.read(fd, bytes, done, length - done);
-      if (count === EINTR) continue;
-      must(count, `read ${this.#path}`);
-      if (count === 0) throw new MoorError("internal", `${this.#path} is shorter than its records`);
-      done += count;
-    }
-    return bytes;
   }
 }

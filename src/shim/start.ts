@@ -58,7 +58,7 @@ export async function start(sys: Sys, args: ShimArguments): Promise<Uint8Array |
   makeSocketFolder(sys, plan.socketFolder);
   const folder = lockSocketFolder(sys, plan.socketFolder, lockPatienceMs);
   GATE: passGate(sys, "launch.locked");
-  if (answers(sys, plan.socketPath)) {
+  if (answers(sys, plan.socketPath) && (await import("./join.ts")).joinShim(sys, plan.socketPath, args.id)) {
     writeAddress(sys, plan);
     folder.unlock();
     return encodeAnswer(sys, plan);

@@ -11,11 +11,13 @@ import { decodeCheckpointOptions } from "../oci/options.ts";
 import { MoorError } from "../sys/error.ts";
 import { passGate } from "../sys/gates.ts";
 import { isCostlyJson } from "../sys/json-cost.ts";
+import type { TimerId } from "../sys/sys.d.ts";
 import type { Container } from "./container.ts";
 import type { ShimContext } from "./context.ts";
 import { checkBundle, createContainer } from "./create.ts";
 import { dumpContainer } from "./dump.ts";
 import { checkIdentifier, shown } from "./identifier.ts";
+import { joinMethod, joinService } from "./join.ts";
 import type { Outcome, Process } from "./process.ts";
 import type { ProcessState } from "./state-table.ts";
 import { noTime, wireTime } from "./time.ts";
@@ -37,6 +39,9 @@ const statusOf: Readonly<Record<ProcessState, Status>> = {
   deleted: Status.STOPPED,
 };
 
+/** A daemon connects and sends Create as soon as it has the answer of `start`. */
+const expectedWithinMs = 5_000;
+
 export class TaskService {
   readonly #context: ShimContext;
   readonly #containers = new Map<string, Container>();
@@ -46,6 +51,10 @@ export class TaskService {
   readonly #bundleOwners = new Map<string, string>();
   /** Output of deleted processes that has not reached its reader yet. */
   readonly #leaving = new Set<Promise<void>>();
+  /** Ids that a `start` has announced, each with the timer that ends the wait for its Create. */
+  readonly #expected = new Map<string, TimerId>();
+  /** A Shutdown has come that only they have put off. */
+  #leavesWhenUnexpected = false;
   readonly #gate: CallGate;
   #listenFdsAreFree = true;
   /** Called after each change of the numbers below. */
@@ -73,6 +82,33 @@ export class TaskService {
     for (const { init } of this.#containers.values()) init.owned?.signal(signal);
   }
 
+  /** Another `start` gives this shim's address for a container: the shim stays, for a time, until it has come. */
+  expect(id: string): void {
+    const { sys } = this.#context;
+    this.#unexpect(id);
+    const timer = sys.timerStart(expectedWithinMs, () => {
+      this.#unexpect(id);
+      if (this.#leavesWhenUnexpected) this.#leaveIfEmpty();
+    });
+    this.#expected.set(id, timer);
+  }
+
+  #unexpect(id: string): void {
+    const timer = this.#expected.get(id);
+    if (timer !== undefined && this.#expected.delete(id)) this.#context.sys.timerStop(timer);
+  }
+
+  /** Shutdown, in the name of one container. With others left it is one member of a pod that is leaving. */
+  #shutdown(id: string): void {
+    this.#unexpect(id);
+    this.#leaveIfEmpty();
+  }
+
+  #leaveIfEmpty(): void {
+    this.#leavesWhenUnexpected = this.containerCount === 0;
+    if (this.#leavesWhenUnexpected && this.#expected.size === 0) this.#context.leave();
+  }
+
   /** Resolves when no output of deleted processes is on its way any more. */
   async drained(): Promise<void> {
     await Promise.all(this.#leaving);
@@ -86,6 +122,11 @@ export class TaskService {
   register(server: Server): void {
     const methods = this.#methods();
     for (const name of serviceNames) server.add(name, methods);
+    const join = unary(protoCodec(api.ConnectRequest), protoCodec(Empty), ({ id }) => {
+      this.expect(id);
+      return {};
+    });
+    server.add(joinService, { [joinMethod]: join });
   }
 
   #methods(): Readonly<Record<string, Handler>> {
@@ -136,9 +177,8 @@ export class TaskService {
         taskPid: this.#containers.get(id)?.init.data.pid ?? 0,
         version: "",
       })),
-      Shutdown: unary(protoCodec(api.ShutdownRequest), empty, () => {
-        // With containers left it is one member of a pod that is leaving: a success that does nothing.
-        if (this.containerCount === 0) this.#context.leave();
+      Shutdown: unary(protoCodec(api.ShutdownRequest), empty, ({ id }) => {
+        this.#shutdown(id);
         return nothing();
       }),
     };
@@ -157,6 +197,8 @@ export class TaskService {
       throw new MoorError("already_exists", `create container ${id}: it is there already`);
     }
     const folder = this.#takeBundle(id, request.bundle);
+    this.#unexpect(id);
+    this.#leavesWhenUnexpected = false;
     this.#creating.add(id);
     const listenFds = this.#listenFdsAreFree ? this.#context.listenFds : [];
     this.#listenFdsAreFree = false;

@@ -46,8 +46,8 @@ export const gates = {
   "kill.sent": "the signal is sent, the answer is not",
   // The exit of an exec.
   "exec-exit.seen": "the zombie is peeked at; it is not reaped, nobody is told",
-  "exec-exit.drained": "its output is in the FIFO",
   "exec-exit.recorded": "the record is in the bundle",
+  "exec-exit.drained": "its output is in the FIFO",
   "exec-exit.told": "TaskExit is queued",
   "exec-exit.answered": "those who wait have been answered",
   // Delete of an exec.
@@ -55,9 +55,9 @@ export const gates = {
   "exec-delete.answering": "nothing of it is left, the answer is about to be sent",
   // The exit of init.
   "exit.seen": "the zombie is peeked at; it is not reaped, nobody is told",
+  "exit.recorded": "the record is in the bundle",
   "exit.reaped": "the zombie is gone (of any child: to be armed when init is the next to end)",
   "exit.drained": "what is left is killed, the execs are told, its output is in the FIFO",
-  "exit.recorded": "the record is in the bundle",
   "exit.told": "TaskExit is queued",
   "exit.answered": "those who wait have been answered",
   // Delete of the container.
