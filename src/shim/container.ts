@@ -18,7 +18,7 @@ import { passGate } from "../sys/gates.ts";
 import type { Pid } from "../sys/sys.d.ts";
 import type { ShimContext } from "./context.ts";
 import { deleteExec, deleteInit, killForDelete } from "./deletions.ts";
-import { Exec, type ExecRequest, makeExec, startExec } from "./execs.ts";
+import { Exec, ExecMemory, type ExecRequest, makeExec, startExec } from "./execs.ts";
 import { ExitRecords } from "./exit-records.ts";
 import { announceExecExit, announceInitExit, type ExitContext, killRest, recordExit } from "./exits.ts";
 import { shown } from "./identifier.ts";
@@ -49,6 +49,7 @@ const longestSignal = 64;
 export class Container {
   readonly setup: ContainerSetup;
   readonly execs = new Map<string, Exec>();
+  readonly #execMemory = new ExecMemory();
   readonly #context: ShimContext;
   readonly #events: TaskEvents;
   readonly #exits: ExitContext;
@@ -226,6 +227,7 @@ export class Container {
       throw new MoorError("already_exists", `add exec ${request.execId} to container ${this.id}: it is there already`);
     }
     const exec = makeExec(this.#place(), request);
+    this.#execMemory.admit(exec, this.execs.values());
     this.execs.set(request.execId, exec);
     this.#events.execAdded(exec.data);
     GATE: passGate(this.#context.sys, "exec.added");

@@ -16,6 +16,7 @@ import { MoorError } from "../sys/error.ts";
 import { S_IFDIR, S_IFMT, SIGKILL } from "../sys/flags.ts";
 import { errnoName, isErrno } from "../sys/errno.ts";
 import { passGate } from "../sys/gates.ts";
+import { quoted } from "../sys/quoted.ts";
 import type { Fd, Pid, Sys } from "../sys/sys.d.ts";
 import { Container } from "./container.ts";
 import type { ShimContext } from "./context.ts";
@@ -28,8 +29,6 @@ const initPidFile = "init.pid";
 const firstExtraFd = 3;
 /** How long what is in the cgroups of a container half made may take to end. */
 const cgroupsWithinMs = 5_000;
-/** Characters of a path in an error. */
-const longestShownPath = 300;
 
 /**
  * Makes the container; the id and the bundle have been checked.
@@ -210,17 +209,10 @@ async function undoMounts({ sys, log }: ShimContext, rootfs: string): Promise<vo
  * @throws MoorError invalid_argument when it is none.
  */
 export function checkBundle(sys: Sys, id: string, bundle: string): string {
-  const what = `create container ${id}: the bundle ${shownPath(bundle)}`;
+  const what = `create container ${id}: the bundle ${quoted(bundle)}`;
   if (!bundle.startsWith("/")) throw new MoorError("invalid_argument", `${what} is no absolute path`);
   const stat = sys.stat(bundle);
   if (isErrno(stat)) throw new MoorError("invalid_argument", `${what}: ${errnoName(stat)}`, { errno: stat });
   if ((stat.mode & S_IFMT) !== S_IFDIR) throw new MoorError("invalid_argument", `${what} is no folder`);
   return `${stat.dev}:${stat.ino}`;
-}
-
-/** A path as a client sent it, for an error: one line and not long. */
-function shownPath(path: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what must not be there
-  if (path.length <= longestShownPath && !/[\u0000-\u001f\u007f]/.test(path) && path !== "") return path;
-  return JSON.stringify(path.length <= longestShownPath ? path : `${path.slice(0, longestShownPath)}...`);
 }

@@ -48,7 +48,18 @@ export class Exec extends Process {
     super({ kind: "exec", containerId, execId, stdin, stdout, stderr, terminal });
     this.specText = specText;
   }
+
+  /** About what it costs. */
+  get heldBytes(): number {
+    const { stdin, stdout, stderr } = this.data;
+    return execBytes + this.specText.length + stdin.length + stdout.length + stderr.length;
+  }
 }
+
+/** What the execs of one container may hold of the heap, about: 500 at once with a large spec each are half of it. */
+const mostHeldBytes = 8 << 20;
+/** Of an exec without its texts. */
+const execBytes = 2048;
 
 /**
  * A new exec of this request; nothing is opened or run yet.
@@ -83,6 +94,27 @@ export function makeExec({ context, containerId }: ExecPlace, request: ExecReque
     throw new MoorError("invalid_argument", `${what}: its process spec is nested too deeply`, { cause: thrown });
   }
   return new Exec(containerId, request, text);
+}
+
+/** How much of the heap the execs of one container hold: nobody but a client says when one is deleted. */
+export class ExecMemory {
+  /** Not less than what they hold: what has become less since is not known yet. */
+  #atMost = 0;
+
+  /** @throws MoorError resource_exhausted when one more would be too much beside those that are there. */
+  admit(added: Exec, others: Iterable<Exec>): void {
+    this.#atMost += added.heldBytes;
+    if (this.#atMost <= mostHeldBytes) return;
+    let held = 0;
+    for (const other of others) held += other.heldBytes;
+    this.#atMost = held;
+    held += added.heldBytes;
+    if (held > mostHeldBytes) {
+      const what = `with those that are not deleted it would hold ${held} bytes of memory, ${mostHeldBytes} at most`;
+      throw new MoorError("resource_exhausted", `add ${added.name}: ${what}`);
+    }
+    this.#atMost = held;
+  }
 }
 
 /**

@@ -58,7 +58,7 @@ export class Process {
   readonly data: ProcessData;
   stdio: Stdio | undefined;
   owned: OwnedProcess | undefined;
-  #waiters: ((outcome: Outcome) => void)[] = [];
+  readonly #waiters = new Set<(outcome: Outcome) => void>();
   #settled: (() => void)[] = [];
 
   constructor(setup: ProcessSetup) {
@@ -144,9 +144,9 @@ export class Process {
         forget?.();
         resolve(outcome);
       };
-      this.#waiters.push(tell);
+      this.#waiters.add(tell);
       const forget = given?.onCancel(() => {
-        this.#waiters = this.#waiters.filter((each) => each !== tell);
+        this.#waiters.delete(tell);
         reject(new MoorError("canceled", `wait for ${this.name}: nobody waits any more`));
       });
     });
@@ -179,7 +179,9 @@ export class Process {
   }
 
   #tell(outcome: Outcome): void {
-    for (const tell of this.#waiters.splice(0)) tell(outcome);
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const tell of waiters) tell(outcome);
   }
 }
 

@@ -16,6 +16,7 @@ import { connectEventSink, eventStream } from "./event-sink.ts";
 import { hostGoesDown } from "./host-down.ts";
 import { IdleWatch } from "./idle-watch.ts";
 import { type Level, Logger } from "./logger.ts";
+import { connectionLimit, connectionLimits } from "./peer-limits.ts";
 import { Publisher } from "./publisher.ts";
 import { readBufferBytes, SocketTransport, timersOf } from "./socket-transport.ts";
 import { logState } from "./state-dump.ts";
@@ -68,6 +69,8 @@ class Serving {
   readonly #idle: IdleWatch;
   readonly #acceptor: Acceptor;
   readonly #readBuffer = new Uint8Array(readBufferBytes);
+  readonly #mostConnections: number;
+  #isFull = false;
   /** A SIGTERM has come: go when the last container has ended. */
   #leaveAfterLast = false;
   #leaving = false;
@@ -84,7 +87,12 @@ class Serving {
       connect: ttrpcAddress === "" ? undefined : () => connectEventSink(sys, ttrpcAddress, this.#readBuffer),
       spoolPath: `${setup.bundle}/events`,
     });
-    this.#server = new Server({ timers: timersOf(sys), statusOf: (thrown) => statusOf(thrown, this.#log) });
+    this.#server = new Server({
+      timers: timersOf(sys),
+      statusOf: (thrown) => statusOf(thrown, this.#log),
+      limits: connectionLimits,
+    });
+    this.#mostConnections = connectionLimit(sys);
     this.#tasks = new TaskService({
       sys,
       log: this.#log,
@@ -122,11 +130,21 @@ class Serving {
   }
 
   #takeConnection(fd: Fd): void {
-    if (!this.#isTrusted(fd)) return;
+    if (!this.#isTrusted(fd) || !this.#hasRoom(fd)) return;
     const transport = new SocketTransport(this.#sys, fd, this.#readBuffer, () => this.#idle.worked());
     const connection = this.#server.accept(transport);
     this.#idle.changed();
     void connection.closed.then(() => this.#idle.changed());
+  }
+
+  /** One connection too many is hung up on: none of the others can be known to be wanted less. */
+  #hasRoom(fd: Fd): boolean {
+    const wasFull = this.#isFull;
+    this.#isFull = this.#server.connections >= this.#mostConnections;
+    if (!this.#isFull) return true;
+    if (!wasFull) this.#log.error("a connection too many is refused", { connections: this.#mostConnections });
+    this.#sys.close(fd);
+    return false;
   }
 
   /**

@@ -74,14 +74,16 @@ function connected(bufferBytes = 8) {
 const jobs = () => new Promise<void>((resolve) => setImmediate(resolve));
 const bytes = (...values: number[]) => Uint8Array.from(values);
 
-test("SocketTransport: data comes in pieces of the buffer, in order, a few in one turn", () => {
+test("SocketTransport: data comes in pieces of the buffer, in order, one in a turn", () => {
   const { socket, ready, take } = connected(4);
   const all = Array.from({ length: 30 }, (_, index) => index);
   socket.incoming.push(Uint8Array.from(all));
   ready(POLLIN);
-  assert.deepEqual(take(), all.slice(0, 16), "four reads of four");
-  ready(POLLIN);
-  assert.deepEqual(take(), all.slice(16));
+  assert.deepEqual(take(), all.slice(0, 4));
+  for (let at = 4; at < all.length; at += 4) {
+    ready(POLLIN);
+    assert.deepEqual(take(), all.slice(at, at + 4));
+  }
   ready(POLLIN);
   assert.deepEqual(take(), []);
 });
@@ -130,7 +132,7 @@ test("SocketTransport: what the socket does not take waits, in order; drained co
   socket.room = 50_000;
   ready(POLLOUT);
   assert.deepEqual(told, []);
-  socket.room = 40_000;
+  socket.room = 49_000;
   ready(POLLOUT);
   assert.deepEqual(told, ["drained"]);
   socket.room = Number.POSITIVE_INFINITY;

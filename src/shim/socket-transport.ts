@@ -8,13 +8,16 @@ import { POLLIN, POLLOUT } from "../sys/flags.ts";
 import type { Errno, Fd, Sys, TimerId } from "../sys/sys.d.ts";
 
 /** Bytes that wait for the peer from which on write() says "enough", and below which drained() comes. */
-const highMarkBytes = 64 << 10;
-const lowMarkBytes = 16 << 10;
-/** Reads in one turn of the loop, so that a busy peer does not hold up everybody else. */
-const readsPerTurn = 4;
+const highMarkBytes = 8 << 10;
+const lowMarkBytes = 2 << 10;
+/** What an array in the queue costs beside its bytes. */
+const arrayBytes = 256;
 
-/** A size for the buffer that all connections of a process read into. */
-export const readBufferBytes = 16 << 10;
+/**
+ * A size for the buffer that all connections of a process read into. It is read once in a turn of the loop: what fits into it
+ * is a hundred requests, and with hundreds of busy peers each waits for that many of everybody else's.
+ */
+export const readBufferBytes = 8 << 10;
 
 /** The timers that ttrpc needs. */
 export function timersOf(sys: Sys): Timers {
@@ -68,7 +71,7 @@ export class SocketTransport implements Transport {
     // What is written to a connection that is over is of no interest: closed() says so.
     if (!this.#open || this.#closing) return true;
     this.#queue.push(bytes);
-    this.#queuedBytes += bytes.length;
+    this.#queuedBytes += bytes.length + arrayBytes;
     if (this.#queue.length === 1) this.#send();
     this.#toldFull ||= this.#queuedBytes > highMarkBytes;
     return !this.#toldFull;
@@ -112,17 +115,13 @@ export class SocketTransport implements Transport {
   }
 
   #receive(): void {
-    for (let reads = 0; reads < readsPerTurn && this.#open && !this.#paused; reads++) {
-      const count = this.#sys.read(this.#fd, this.#buffer, 0, this.#buffer.length);
-      if (count === EINTR) continue;
-      if (count === EAGAIN) return;
-      if (isErrno(count)) return this.#end(failure("read from a connection", count));
-      if (count === 0) return this.#end(undefined);
-      this.#onData?.();
-      this.#events?.data(this.#buffer.subarray(0, count));
-      // Shorter than the buffer: there is no more for now, and the next read would say so.
-      if (count < this.#buffer.length) return;
-    }
+    if (!this.#open || this.#paused) return;
+    const count = this.#sys.read(this.#fd, this.#buffer, 0, this.#buffer.length);
+    if (count === EAGAIN || count === EINTR) return;
+    if (isErrno(count)) return this.#end(failure("read from a connection", count));
+    if (count === 0) return this.#end(undefined);
+    this.#onData?.();
+    this.#events?.data(this.#buffer.subarray(0, count));
   }
 
   #send(): void {
@@ -137,6 +136,7 @@ export class SocketTransport implements Transport {
       this.#sentOfFirst += count;
       if (this.#sentOfFirst < first.length) continue;
       this.#queue.shift();
+      this.#queuedBytes -= arrayBytes;
       this.#sentOfFirst = 0;
     }
     if (this.#queue.length === 0 && this.#closing) return this.#end(undefined);

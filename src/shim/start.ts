@@ -22,8 +22,8 @@ import { readStandardInput } from "./standard-input.ts";
 /** pidfd_open, P_PIDFD and openat2 together: Linux 5.6. */
 const oldestKernel = [5, 6] as const;
 const lockPatienceMs = 5_000;
-/** Connections that may wait for accept(2); a daemon makes one or two. */
-const backlog = 128;
+/** Connections that may wait for accept(2), where the kernel allows it (somaxconn): one more is refused with EAGAIN. */
+const backlog = 1024;
 /** Highest value of oom_score_adj (proc(5)). */
 const maxOomScoreAdj = 1000;
 

@@ -45,6 +45,7 @@ export class Client implements LinkOwner {
   readonly closed: Promise<void>;
   readonly timers: Timers;
   readonly limits: Limits;
+  readonly share = undefined;
   readonly #link: Link;
   readonly #calls = new Map<number, ClientCall>();
   #nextId = 1;
@@ -167,6 +168,11 @@ export class Client implements LinkOwner {
 
   oversized(id: number, _type: number, length: number): void {
     this.cancel(id, tooLong(length, this.limits.maxMessageBytes));
+  }
+
+  /** Nobody counts what a client holds, so this does not come. */
+  noRoom(id: number, type: number, length: number): void {
+    this.oversized(id, type, length);
   }
 
   ended(error: Error | undefined): void {

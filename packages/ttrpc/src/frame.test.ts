@@ -18,6 +18,9 @@ class Sink implements FrameSink {
   holdsAfterEach = false;
   readonly frames: Seen[] = [];
   readonly refused: [id: number, length: number][] = [];
+  /** What may be reserved, and what is. */
+  room = Number.POSITIVE_INFINITY;
+  reserved = 0;
 
   frame(id: number, type: number, flags: number, bytes: Uint8Array, start: number, end: number): void {
     this.frames.push({ id, type, flags, payload: [...bytes.subarray(start, end)] });
@@ -26,6 +29,20 @@ class Sink implements FrameSink {
 
   oversized(id: number, _type: number, length: number): void {
     this.refused.push([id, length]);
+  }
+
+  noRoom(id: number, _type: number, length: number): void {
+    this.refused.push([id, length]);
+  }
+
+  reserve(bytes: number): boolean {
+    if (this.reserved + bytes > this.room) return false;
+    this.reserved += bytes;
+    return true;
+  }
+
+  release(bytes: number): void {
+    this.reserved -= bytes;
   }
 }
 
@@ -156,3 +173,44 @@ test("FrameDecoder: while the sink holds, nothing is delivered", () => {
   assert.ok(decoder.resume());
   assert.deepEqual(sink.frames, [...someFrames, ...someFrames]);
 });
+
+test("FrameDecoder: a frame for which there is no room is passed over from there on, and the next one comes", () => {
+  const payload = new Uint8Array(40_000).fill(5);
+  const stream = join(
+    header(payload.length, 1, 1, 0),
+    payload,
+    header(3, 3, 1, 0),
+    new Uint8Array([1, 2, 3]),
+    header(9_000, 5, 1, 0),
+    payload.subarray(0, 9_000),
+  );
+  for (const room of [0, 4_096, 12_000, 30_000]) {
+    const sink = new Sink();
+    sink.room = room;
+    const decoder = new FrameDecoder(sink, 1 << 22);
+    for (let at = 0; at < stream.length; at += 1_000) assert.ok(decoder.feed(stream.subarray(at, at + 1_000)));
+    assert.deepEqual(sink.refused[0], [1, payload.length], `room for ${room}`);
+    assert.deepEqual(sink.frames[0]?.payload, [1, 2, 3]);
+    assert.equal(sink.frames.length, room >= 9_000 ? 2 : 1);
+    assert.equal(sink.reserved, 0);
+  }
+});
+
+test("FrameDecoder: what is kept of half a frame is given back", () => {
+  const sink = new Sink();
+  const decoder = new FrameDecoder(sink, 1 << 22);
+  decoder.feed(join(header(40_000, 1, 1, 0), new Uint8Array(10_000)));
+  assert.ok(sink.reserved >= 10_000);
+  decoder.giveUp();
+  assert.equal(sink.reserved, 0);
+});
+
+function join(...parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}

@@ -26,6 +26,12 @@ export interface FrameSink {
   frame(id: number, type: number, flags: number, bytes: Uint8Array, start: number, end: number, owned: boolean): void;
   /** A frame above the limit; its payload is thrown away as it comes. */
   oversized(id: number, type: number, length: number): void;
+  /** A frame for which there is no room now; its payload is thrown away as it comes. */
+  noRoom(id: number, type: number, length: number): void;
+  /** Whether so much more of a frame that is coming may be kept. */
+  reserve(bytes: number): boolean;
+  /** So much of what was reserved is needed no longer. */
+  release(bytes: number): void;
   /** While true, no more frames are wanted: what comes is kept until resume(). */
   readonly held: boolean;
 }
@@ -53,7 +59,7 @@ export function encodeFrame(id: number, type: number, flags: number, payload?: U
   return putHeader(bytes, id, type, flags);
 }
 
-const firstBodyBytes = 64 * 1024;
+const firstBodyBytes = 4 * 1024;
 const none = new Uint8Array(0);
 
 export class FrameDecoder {
@@ -148,8 +154,25 @@ export class FrameDecoder {
     this.#bodyLength = length;
     this.#bodyFill = 0;
     // Not the whole length at once: a peer that only claims shall cost little.
-    this.#body = new Uint8Array(Math.min(length, Math.max(firstBodyBytes, bytes.length - at)));
+    const size = Math.min(length, Math.max(firstBodyBytes, bytes.length - at));
+    if (!this.#sink.reserve(size)) return this.#refuse(at);
+    this.#body = new Uint8Array(size);
     return this.#fillBody(this.#body, bytes, at);
+  }
+
+  /** Passes over the rest of the frame that is coming; returns where it goes on. */
+  #refuse(at: number): number {
+    this.giveUp();
+    this.#toSkip = this.#bodyLength - this.#bodyFill;
+    const head = this.#header;
+    this.#sink.noRoom(readUint32(head, 4), head[8] ?? 0, this.#bodyLength);
+    return at;
+  }
+
+  /** Keeps nothing any more of a frame that is coming. */
+  giveUp(): void {
+    if (this.#body !== undefined) this.#sink.release(this.#body.length);
+    this.#body = undefined;
   }
 
   #fillBody(body: Uint8Array, bytes: Uint8Array, at: number): number {
@@ -157,7 +180,9 @@ export class FrameDecoder {
     const fill = this.#bodyFill + count;
     let target = body;
     if (fill > body.length) {
-      target = new Uint8Array(Math.min(this.#bodyLength, Math.max(fill, body.length * 2)));
+      const size = Math.min(this.#bodyLength, Math.max(fill, body.length * 2));
+      if (!this.#sink.reserve(size - body.length)) return this.#refuse(at);
+      target = new Uint8Array(size);
       target.set(body.subarray(0, this.#bodyFill));
       this.#body = target;
     }
@@ -166,6 +191,7 @@ export class FrameDecoder {
     if (fill === this.#bodyLength) {
       this.#body = undefined;
       const head = this.#header;
+      this.#sink.release(target.length);
       this.#sink.frame(readUint32(head, 4), head[8] ?? 0, head[9] ?? 0, target, 0, fill, true);
     }
     return at + count;

@@ -11,6 +11,8 @@ export interface Limits {
   readonly pauseBytes: number;
   /** Bytes not taken by a client from which on an answer is not sent and its call ends with ResourceExhausted. */
   readonly maxBacklogBytes: number;
+  /** What all connections of a server hold together (budget.ts); what would be more is refused with ResourceExhausted. */
+  readonly maxServerBytes: number;
   /** Bytes of one stream that its reader has not taken, from which on reading of the connection rests. */
   readonly streamBufferBytes: number;
   /** For how long it may rest for one stream; then that stream ends with ResourceExhausted. */
@@ -25,9 +27,13 @@ export const defaultLimits: Limits = {
   maxRequestBytes: 64 * mebibyte,
   pauseBytes: mebibyte,
   maxBacklogBytes: 32 * mebibyte,
+  maxServerBytes: 256 * mebibyte,
   streamBufferBytes: 4 * mebibyte,
   streamPatienceMs: 1000,
 };
+
+/** What a call under way costs beside its request: its promises and closures, two to three KiB with QuickJS. */
+export const callOverheadBytes = 4096;
 
 /** What a queued message costs beside its bytes, so that a million empty ones are not free. */
 export const messageOverheadBytes = 128;

@@ -1,6 +1,7 @@
 // What client and server have in common about one connection: frames in, frames out, how much the peer has left untaken,
 // and the reasons for which reading rests.
 
+import type { Share } from "./budget.ts";
 import { FrameDecoder, type FrameSink } from "./frame.ts";
 import { type Limits, messageOverheadBytes } from "./limits.ts";
 import type { Transport } from "./transport.ts";
@@ -9,6 +10,9 @@ import type { Transport } from "./transport.ts";
 export interface LinkOwner {
   frame: FrameSink["frame"];
   oversized: FrameSink["oversized"];
+  noRoom: FrameSink["noRoom"];
+  /** What the connection holds for its peer is counted; undefined: nobody counts. */
+  readonly share: Share | undefined;
   /** The connection is over. Comes once, and last. */
   ended(error: Error | undefined): void;
 }
@@ -49,6 +53,8 @@ export class Link implements FrameSink {
         if (this.isClosed) return;
         this.isClosed = true;
         this.#isLeaving = true;
+        this.#decoder.giveUp();
+        this.#taken();
         // First the end, so that what waits to be written finds its call over.
         this.#owner.ended(this.#fault ?? error);
         this.#flush();
@@ -60,13 +66,16 @@ export class Link implements FrameSink {
   send(frame: Uint8Array): boolean {
     if (this.#isLeaving) return true;
     if (this.#transport.write(frame)) return true;
-    this.backlogBytes += frame.length + messageOverheadBytes;
+    const bytes = frame.length + messageOverheadBytes;
+    this.backlogBytes += bytes;
+    this.#owner.share?.hold(bytes);
     return false;
   }
 
   /** Whether a frame of this many bytes would be too much on top of what the peer has not taken. */
   wouldOverflow(bytes: number): boolean {
-    return this.backlogBytes > 0 && this.backlogBytes + bytes > this.limits.maxBacklogBytes;
+    if (this.backlogBytes === 0) return false;
+    return this.backlogBytes + bytes > this.limits.maxBacklogBytes || this.#owner.share?.fits(bytes) === false;
   }
 
   /**
@@ -101,6 +110,18 @@ export class Link implements FrameSink {
     this.#owner.oversized(id, type, length);
   }
 
+  noRoom(id: number, type: number, length: number): void {
+    this.#owner.noRoom(id, type, length);
+  }
+
+  reserve(bytes: number): boolean {
+    return this.#owner.share?.take(bytes) !== false;
+  }
+
+  release(bytes: number): void {
+    this.#owner.share?.give(bytes);
+  }
+
   /** Reads nothing more, and closes once what was queued is out. */
   close(): void {
     if (this.#isLeaving) return;
@@ -119,8 +140,14 @@ export class Link implements FrameSink {
     this.destroy(new Error("the peer does not speak ttrpc"));
   }
 
-  #drained(): void {
+  /** Nothing waits for the peer. */
+  #taken(): void {
+    this.#owner.share?.give(this.backlogBytes);
     this.backlogBytes = 0;
+  }
+
+  #drained(): void {
+    this.#taken();
     this.#flush();
     this.#goOn();
   }

@@ -28,6 +28,9 @@ export class RawPeer {
           this.frames.push({ id, type, flags, payload: bytes.slice(start, end) });
         },
         oversized: () => undefined,
+        noRoom: () => undefined,
+        reserve: () => true,
+        release: () => undefined,
       },
       1 << 24,
     );

@@ -1,9 +1,10 @@
 // One connection of a server: takes frames in, finds the handler, keeps the calls that are open, and answers each bad
 // frame on its own stream, so that the connection outlives it. Never waits for its peer.
 
+import { Share } from "./budget.ts";
 import { Call, type CallOwner, type Handler } from "./call.ts";
 import { copyOf, frameFlags, frameTypes } from "./frame.ts";
-import type { Limits } from "./limits.ts";
+import { callOverheadBytes, type Limits } from "./limits.ts";
 import { Link, type LinkOwner } from "./link.ts";
 import { decodeRequest, type Request, statusFrame } from "./messages.ts";
 import { codes, StatusError, statusOfThrown, tooLong } from "./status.ts";
@@ -17,6 +18,7 @@ export class ServerConnection implements CallOwner, LinkOwner {
   readonly closed: Promise<void>;
   readonly limits: Limits;
   readonly timers: Timers;
+  readonly share: Share;
   /** Handlers that have not ended, whether or not their calls are answered. */
   runningCalls = 0;
   readonly #server: Server;
@@ -33,6 +35,7 @@ export class ServerConnection implements CallOwner, LinkOwner {
     this.peer = peer;
     this.limits = server.limits;
     this.timers = server.timers;
+    this.share = new Share(server.budget);
     this.#link = new Link(transport, server.limits, this, true);
     this.closed = new Promise((resolve) => {
       this.#settleClosed = resolve;
@@ -68,7 +71,15 @@ export class ServerConnection implements CallOwner, LinkOwner {
   }
 
   oversized(id: number, _type: number, length: number): void {
-    const status = tooLong(length, this.limits.maxMessageBytes);
+    this.#refuseFrame(id, tooLong(length, this.limits.maxMessageBytes));
+  }
+
+  noRoom(id: number, _type: number, length: number): void {
+    const text = `there is no room for a message of ${length} bytes now`;
+    this.#refuseFrame(id, new StatusError(codes.resourceExhausted, text));
+  }
+
+  #refuseFrame(id: number, status: StatusError): void {
     const call = this.#open.get(id);
     if (call === undefined) this.sendStatus(statusFrame(id, status));
     else call.abandon(status);
@@ -125,6 +136,7 @@ export class ServerConnection implements CallOwner, LinkOwner {
   settled(call: Call): void {
     this.runningCalls--;
     this.#runningBytes -= call.requestBytes;
+    this.share.give(call.requestBytes + callOverheadBytes);
   }
 
   #request(id: number, flags: number, bytes: Uint8Array, start: number, end: number, owned: boolean): void {
@@ -147,6 +159,10 @@ export class ServerConnection implements CallOwner, LinkOwner {
     const timeoutMs = Math.ceil(timeoutNs / nsPerMs);
     if (timeoutNs < 0) {
       this.#refuse(id, codes.deadlineExceeded, "the deadline had passed when the request came");
+      return;
+    }
+    if (!this.share.take(end - start + callOverheadBytes)) {
+      this.#refuse(id, codes.resourceExhausted, `the requests under way hold all the room there is for them`);
       return;
     }
     const call = new Call(this, id, request.metadata, timeoutMs, end - start);

@@ -1,6 +1,7 @@
 // The server: services by name, the connections they are offered on, and an orderly end. What happens on one connection
 // is in server-connection.ts.
 
+import { Budget } from "./budget.ts";
 import type { Handler } from "./call.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
 import { ServerConnection } from "./server-connection.ts";
@@ -29,6 +30,8 @@ export class Server {
   readonly timers: Timers;
   readonly limits: Limits;
   readonly statusOf: (thrown: unknown) => StatusError;
+  /** Shared by all connections. */
+  readonly budget: Budget;
   readonly #services = new Map<string, Map<string, Handler>>();
   readonly #connections = new Set<ServerConnection>();
   #isLeaving = false;
@@ -40,6 +43,7 @@ export class Server {
     if (options.maxMessageBytes !== undefined) {
       this.limits = { ...this.limits, maxMessageBytes: options.maxMessageBytes };
     }
+    this.budget = new Budget(this.limits.maxServerBytes);
   }
 
   /** Offers methods of a service; to be called before the first accept(). @throws Error for a method offered twice. */
