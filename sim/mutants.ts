@@ -114,7 +114,7 @@ export const mutants: readonly Mutant[] = [
     "",
   ]),
   mutant("waits", processFile, "a Wait whose client has gone is kept", [
-    "        this.#waiters = this.#waiters.filter((each) => each !== tell);\n        reject(",
+    "        this.#waiters.delete(tell);\n        reject(",
     "        void (",
   ]),
 
