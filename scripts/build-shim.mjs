@@ -32,6 +32,18 @@ const scripts = join(out, "js");
 const bytecode = join(out, "bytecode");
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+/** Which commit this is, "-dirty" behind it when files differ from it; MOOR_REVISION says it where there is no git. */
+function readRevision() {
+  if (process.env.MOOR_REVISION !== undefined) return process.env.MOOR_REVISION;
+  try {
+    const top = fileURLToPath(new URL("..", import.meta.url));
+    const args = ["-C", top, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"];
+    return execFileSync("git", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+  } catch {
+    return ""; // no git, or no repository: a release's source
+  }
+}
+
 const entryPoints = positionals.map((argument) => {
   const [name, file] = argument.split("=", 2);
   if (!name || !file) throw new Error(`not NAME=ENTRY.ts: ${argument}`);
@@ -86,7 +98,7 @@ const result = await build({
   keepNames: false,
   dropLabels: values.gates ? [] : ["GATE"],
   sourcemap: "external",
-  define: { MOOR_VERSION: JSON.stringify(version) },
+  define: { MOOR_VERSION: JSON.stringify(version), MOOR_REVISION: JSON.stringify(readRevision()) },
   plugins: [withoutHalves],
   write: false,
   logLevel: "warning",

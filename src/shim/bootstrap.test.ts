@@ -68,7 +68,12 @@ test("readStartInput: what is neither, or makes no sense, is refused", async () 
   await refused(Any.encode({ typeUrl: "some.Options", value: new Uint8Array() }).finish(), /some\.Options/);
 });
 
-test("encodeResult: version 2 over ttrpc", () => {
-  const { version, address, protocol } = BootstrapResult.decode(encodeResult("unix:///run/s/1"));
-  assert.deepEqual({ version, address, protocol }, { version: 2, address: "unix:///run/s/1", protocol: "ttrpc" });
+test("encodeResult: the version of the task API, and the address over ttrpc", () => {
+  for (const spoken of [2, 3] as const) {
+    const { version, address, protocol } = BootstrapResult.decode(encodeResult("unix:///run/s/1", spoken));
+    assert.deepEqual(
+      { version, address, protocol },
+      { version: spoken, address: "unix:///run/s/1", protocol: "ttrpc" },
+    );
+  }
 });

@@ -8,6 +8,7 @@ import { decodeOptions, runcOptionsType, tomlOptionsType } from "../oci/options.
 import { MoorError } from "../sys/error.ts";
 import { quoted } from "../sys/quoted.ts";
 import type { Sys } from "../sys/sys.d.ts";
+import type { TaskVersion } from "./join.ts";
 import type { Level } from "./logger.ts";
 
 /** What the daemon has said. */
@@ -53,11 +54,11 @@ export async function readStartInput(sys: Sys, input: Uint8Array, id: string): P
 }
 
 /**
- * The answer to BootstrapParams. Version 2 also to a daemon that speaks 3: then it calls start, Shutdown and delete for
- * every container of a pod, instead of leaving all of them to the sandbox's.
+ * The answer to BootstrapParams. Of a shim of ours version 2 is told also to a daemon that speaks 3: then it calls start,
+ * Shutdown and delete for every container of a pod, instead of leaving all of them to the sandbox's.
  */
-export function encodeResult(address: string): Uint8Array {
-  const result = { version: 2, address, protocol: "ttrpc", capabilities: [], metadata: {} };
+export function encodeResult(address: string, version: TaskVersion): Uint8Array {
+  const result = { version, address, protocol: "ttrpc", capabilities: [], metadata: {} };
   return BootstrapResult.encode(result).finish();
 }
 

@@ -36,7 +36,7 @@ function machine(meetings: Meeting[]) {
       return next.length;
     },
   } as unknown as Sys;
-  const join = (): boolean => {
+  const join = (): number | undefined => {
     const serves = joinShim(sys, "/s/1", "c2");
     assert.equal(open.size, 0, "a connection is left open");
     return serves;
@@ -52,8 +52,8 @@ function answer(code: number): Uint8Array {
 
 test("join: asks by the id, and takes yes, and a shim that does not know the question, for one that serves", () => {
   for (const code of [0, 12]) {
-    const { join, asked } = machine([[EAGAIN, answer(code).subarray(0, 3), answer(code).subarray(3)]]);
-    assert.equal(join(), true);
+    const { join, asked } = machine([[EAGAIN, answer(code).subarray(0, 3), answer(code).subarray(3)], [answer(0)]]);
+    assert.equal(join(), 2);
     const [bytes = new Uint8Array()] = asked;
     assert.equal(new DataView(bytes.buffer).getUint32(0), bytes.length - 10);
     assert.deepEqual([...bytes.subarray(4, 10)], [0, 0, 0, 1, 1, 0]);
@@ -64,15 +64,24 @@ test("join: asks by the id, and takes yes, and a shim that does not know the que
   }
 });
 
+test("join: one that does not know task.v2 either speaks version 3; whatever else it says of that is 2", () => {
+  const { join, asked } = machine([[answer(12)], [answer(12)]]);
+  assert.equal(join(), 3);
+  assert.match(new TextDecoder().decode(asked[1]), /containerd\.task\.v2\.Task.*Connect.*c2/s);
+  for (const second of [[answer(5)], [0], [ECONNRESET], ECONNREFUSED]) {
+    assert.equal(machine([[answer(12)], second]).join(), 2);
+  }
+});
+
 test("join: one that refuses, hangs up or is reset leaves: it is asked again until its socket is gone", () => {
   const { join, left } = machine([[answer(14)], [0], [ECONNRESET], EAGAIN, ECONNREFUSED, [answer(0)]]);
-  assert.equal(join(), false);
+  assert.equal(join(), undefined);
   assert.equal(left.length, 1);
-  assert.equal(machine([ENOENT]).join(), false);
+  assert.equal(machine([ENOENT]).join(), undefined);
 });
 
 test("join: one that says nothing holds its socket: it is taken for one that serves, in bounded time", () => {
   const { join, now } = machine([]);
-  assert.equal(join(), true);
+  assert.equal(join(), 2);
   assert.ok(now() <= 2_100, `${now()} ms`);
 });

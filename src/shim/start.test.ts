@@ -10,12 +10,15 @@ const args = parseArguments(["-namespace", "ns", "-id", "c1", "-address", "/run/
 const sha = /^unix:\/\/\/run\/containerd\/s\/[0-9a-f]{64}$/;
 
 /** As much of a kernel as the starting process sees; its child is the text that comes through the pipe. */
-function machine(options: { spec?: string; answering?: boolean; childSays?: string; release?: string } = {}) {
+function machine(
+  options: { spec?: string; joined?: readonly number[]; environ?: string[]; childSays?: string; release?: string } = {},
+) {
   const files = new Map<string, string>([["/b/config.json", options.spec ?? '{"process":{}}']]);
   const sockets = new Set<string>();
   const did: string[] = [];
+  const codes = [...(options.joined ?? [])];
   const sys = {
-    environ: [],
+    environ: options.environ ?? [],
     args: [],
     kernelRelease: () => options.release ?? "6.1.0-18-amd64",
     isTty: () => true,
@@ -32,7 +35,7 @@ function machine(options: { spec?: string; answering?: boolean; childSays?: stri
       return 0;
     },
     write: (_fd: Fd, _from: Uint8Array, _offset: number, length: number) => length,
-    unixConnect: () => (options.answering ? (8 as Fd) : ECONNREFUSED),
+    unixConnect: () => (options.joined ? (8 as Fd) : ECONNREFUSED),
     unixBind: (path: string) => {
       did.push("bind");
       sockets.add(path);
@@ -54,10 +57,12 @@ function machine(options: { spec?: string; answering?: boolean; childSays?: stri
       return 77 as Pid;
     },
     read: (fd: Fd, into: Uint8Array) => {
-      // A shim that serves answers Join with an empty response on stream 1.
+      // A shim that is there answers on stream 1, with no status or one with a code.
       if (fd === 8) {
-        into.set([0, 0, 0, 0, 0, 0, 0, 1, 2, 0]);
-        return 10;
+        const code = codes.shift() ?? 0;
+        const status = code === 0 ? [] : [10, 2, 8, code];
+        into.set([0, 0, 0, status.length, 0, 0, 0, 1, 2, 0, ...status]);
+        return 10 + status.length;
       }
       const bytes = new TextEncoder().encode(options.childSays ?? "ready");
       into.set(bytes);
@@ -78,13 +83,22 @@ test("start: binds, forks, and answers with the address once the child is ready"
 
 test("start: a group that is served gets the same address, and no process", async () => {
   const spec = '{"process":{},"annotations":{"io.kubernetes.cri.sandbox-id":"pod"}}';
-  const { sys, files, did } = machine({ spec, answering: true });
+  const { sys, files, did } = machine({ spec, joined: [0] });
   const address = new TextDecoder().decode(await start(sys, args));
   const other = machine({ spec });
   const otherArgs = parseArguments(["-namespace", "ns", "-id", "c2", "-address", "/run/d.sock", "start"]);
   assert.equal(new TextDecoder().decode(await start(other.sys, otherArgs)), address);
   assert.equal(files.get("/b/address"), address);
   assert.deepEqual(did, ["exclusive", "unlock"]);
+});
+
+test("start: of a shim that speaks only version 3 the answer says so, to a daemon that may understand it", async () => {
+  const spec = '{"process":{}}';
+  const { sys, files } = machine({ spec, joined: [12, 12], environ: ["MAX_SHIM_VERSION=2"] });
+  const answer = JSON.parse(new TextDecoder().decode(await start(sys, args))) as { address: string };
+  assert.deepEqual(answer, { version: 3, address: files.get("/b/address"), protocol: "ttrpc" });
+  const old = machine({ spec, joined: [12, 12] });
+  await assert.rejects(start(old.sys, args), /version 3 of the task API.*daemon only version 2/);
 });
 
 test("start: the child's failure is its own, in the child's words, and no socket is left", async () => {

@@ -15,6 +15,7 @@ import type { StartInput } from "./bootstrap.ts";
 import { becomeDaemon, type ChildSide, forkShim } from "./detach.ts";
 import { writeAtomically } from "./exit-records.ts";
 import { checkIdentifier } from "./identifier.ts";
+import type { TaskVersion } from "./join.ts";
 import type { ServeSetup } from "./serve.ts";
 import { lockSocketFolder, makeSocketFolder, removeStaleSocket, type SocketFolder } from "./socket-folder.ts";
 import { readStandardInput } from "./standard-input.ts";
@@ -58,10 +59,13 @@ export async function start(sys: Sys, args: ShimArguments): Promise<Uint8Array |
   makeSocketFolder(sys, plan.socketFolder);
   const folder = lockSocketFolder(sys, plan.socketFolder, lockPatienceMs);
   GATE: passGate(sys, "launch.locked");
-  if (answers(sys, plan.socketPath) && (await import("./join.ts")).joinShim(sys, plan.socketPath, args.id)) {
+  const joined = answers(sys, plan.socketPath)
+    ? (await import("./join.ts")).joinShim(sys, plan.socketPath, args.id)
+    : undefined;
+  if (joined !== undefined) {
     writeAddress(sys, plan);
     folder.unlock();
-    return encodeAnswer(sys, plan);
+    return encodeAnswer(sys, plan, joined);
   }
   removeStaleSocket(sys, plan.socketPath);
   const listenFd = must(sys.unixBind(plan.socketPath), `bind ${plan.socketPath}`);
@@ -77,7 +81,7 @@ export async function start(sys: Sys, args: ShimArguments): Promise<Uint8Array |
   }
   if (forked.side === "parent") {
     GATE: passGate(sys, "launch.answering");
-    return encodeAnswer(sys, plan);
+    return encodeAnswer(sys, plan, 2);
   }
   GATE: passGate(sys, "launch.forked");
   const setup = becomeShim(sys, plan, forked, folder, listenFd, () => cgroup?.joinCgroup(sys, plan.input.shimCgroup));
@@ -199,8 +203,22 @@ function writeAddress(sys: Sys, plan: Plan): void {
   writeAtomically(sys, `${plan.bundle}/address`, plan.address, 0o600);
 }
 
-async function encodeAnswer(sys: Sys, { input, address }: Plan): Promise<Uint8Array> {
-  if (input.answer === "address") return sys.encodeUtf8(address);
-  const { encodeResult } = await import("./bootstrap.ts");
-  return encodeResult(address);
+/**
+ * What the daemon reads, for a shim that speaks this version of the task API. Our own speaks both, and is told as 2.
+ * @throws MoorError failed_precondition when the daemon understands no other answer than a plain address, which is 2.
+ */
+async function encodeAnswer(sys: Sys, { input, address }: Plan, version: TaskVersion): Promise<Uint8Array> {
+  if (input.answer === "result") {
+    const { encodeResult } = await import("./bootstrap.ts");
+    return encodeResult(address, version);
+  }
+  if (version === 2) return sys.encodeUtf8(address);
+  // containerd 1.6 takes all that is printed for an address. 1.7 reads JSON and says itself that it knows no version 3.
+  if (variable(sys.environ, "MAX_SHIM_VERSION") === "") {
+    throw new MoorError(
+      "failed_precondition",
+      `the shim at ${address}, which serves this container's group, speaks only version 3 of the task API, and this daemon only version 2`,
+    );
+  }
+  return sys.encodeUtf8(JSON.stringify({ version, address, protocol: "ttrpc" }));
 }

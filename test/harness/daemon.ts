@@ -14,13 +14,16 @@ import {
 } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { findInPath, shimFileName, shimPath, testsMoor } from "./repository.ts";
+import { daemonVersion, findInPath, shimFileName, shimPath, testsMoor } from "./repository.ts";
 import { until, within } from "./until.ts";
 
 const DISABLED_PLUGINS = [
   "io.containerd.grpc.v1.cri",
+  "io.containerd.cri.v1.images",
+  "io.containerd.cri.v1.runtime",
   "io.containerd.internal.v1.opt",
   "io.containerd.internal.v1.tracing",
+  "io.containerd.nri.v1.nri",
   "io.containerd.tracing.processor.v1.otlp",
   "io.containerd.snapshotter.v1.aufs",
   "io.containerd.snapshotter.v1.btrfs",
@@ -133,7 +136,7 @@ export class Daemon {
     writeFileSync(
       join(this.#dir, "config.toml"),
       [
-        "version = 2",
+        `version = ${daemonVersion().major === 1 ? 2 : 3}`,
         `root = "${this.rootDir}"`,
         `state = "${this.stateDir}"`,
         `disabled_plugins = ${JSON.stringify(DISABLED_PLUGINS)}`,
@@ -149,7 +152,8 @@ export class Daemon {
   }
 
   #env(): NodeJS.ProcessEnv {
-    const path = `${this.binDir}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`;
+    // What is in front chooses containerd, its shim and the runtime (scripts/with-daemon).
+    const path = `${this.binDir}:${process.env["PATH"]}:/usr/sbin:/sbin`;
     return { PATH: path, TMPDIR: join(this.#dir, "tmp"), LANG: "C.UTF-8", ...this.#environment };
   }
 }

@@ -1,5 +1,6 @@
 // Where the things under test are: the repository, the built shim, and the runtime name every test runs against.
 
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -43,4 +44,14 @@ export function shimPath(): string {
 export function findInPath(name: string): string | undefined {
   const dirs = (process.env["PATH"] ?? "").split(":").concat("/usr/sbin", "/sbin");
   return dirs.map((dir) => join(dir, name)).find((file) => existsSync(file));
+}
+
+/** Version of the containerd in PATH. @throws Error when there is none. */
+export function daemonVersion(): { readonly major: number; readonly minor: number } {
+  const program = findInPath("containerd");
+  if (program === undefined) throw new Error("containerd is missing: install the Debian package containerd");
+  const text = execFileSync(program, ["--version"], { encoding: "utf8" });
+  const [, major, minor] = / v?(\d+)\.(\d+)\./.exec(text) ?? [];
+  if (major === undefined) throw new Error(`containerd --version says no version: ${text}`);
+  return { major: Number(major), minor: Number(minor) };
 }
