@@ -59,10 +59,13 @@ test("metrics: say what the cgroup's files say", { skip }, async () => {
 
 test("metrics: ctr shows them", { skip }, async () => {
   const container = await TestContainer.run(scene, { args: ["/bin/sleep", "1000"], output: "null" });
-  const shown = await scene.ctr.ok(["tasks", "metrics", container.id]);
+  // Start answers when init may go on; until it has executed the program, the threads of runc in it are counted.
+  const shown = await until("one task in the container", 10_000, async () => {
+    const text = await scene.ctr.ok(["tasks", "metrics", container.id]);
+    return /pids\.current\s+1\b/.test(text) ? text : undefined;
+  });
   assert.match(shown, /memory\.usage_in_bytes\s+\d+/);
   assert.match(shown, /cpuacct\.usage\s+\d+/);
-  assert.match(shown, /pids\.current\s+1\b/);
   await container.remove();
 });
 

@@ -41,6 +41,8 @@ export interface ContainerOptions extends IoOptions {
   /** Mounts of the root file system, which the shim performs; the scene's own folder is used directly otherwise. */
   readonly rootfs?: readonly RawMount[];
   readonly changeSpec?: (spec: OciSpec) => void;
+  /** The runtime under test when it is not given. */
+  readonly runtime?: string;
   readonly taskOptions?: { typeUrl: string; value: Uint8Array };
   /** Descriptor of a checkpoint to restore. */
   readonly checkpoint?: tasks.CreateTaskRequest["checkpoint"];
@@ -185,7 +187,7 @@ export class TestContainer {
       id,
       labels: {},
       image: "",
-      runtime: { name: runtimeName, options: undefined },
+      runtime: { name: options.runtime ?? runtimeName, options: undefined },
       spec: json(SPEC_TYPE, spec),
       snapshotter: "",
       snapshotKey: "",
