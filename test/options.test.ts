@@ -1,14 +1,14 @@
 // The runtime's options: another runtime program, another root, and options that are refused.
 
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Options } from "../src/api/runc-options.ts";
 import { TestContainer } from "./harness/container.ts";
 import { onlyMoor } from "./harness/difference.ts";
 import { ociProcess, ociSpec } from "./harness/oci-spec.ts";
-import { findInPath, runtimeName, testsMoor } from "./harness/repository.ts";
+import { findInPath, repositoryDir, runtimeName, testsMoor } from "./harness/repository.ts";
 import { useScene } from "./harness/scene.ts";
 
 const scene = useScene();
@@ -20,17 +20,10 @@ function options(changed: Partial<Options>): { typeUrl: string; value: Uint8Arra
 
 const skip = findInPath("crun") === undefined ? "crun is not installed" : false;
 
-/**
- * crun behind a script, so that the option names a file of our own. crun refuses a machine that mounts cgroup v1 with
- * controllers left on a v2 beside it; there the script hides the v2 one in a mount namespace.
- */
+/** crun behind a script, so that the option names a file of our own; it sees no hybrid cgroups, which it refuses. */
 function crunScript(): string {
   const path = join(scene.dir, "crun-script");
-  const unified = "/sys/fs/cgroup/unified";
-  const isHybrid =
-    existsSync(`${unified}/cgroup.controllers`) && readFileSync(`${unified}/cgroup.controllers`, "utf8").trim() !== "";
-  const run = isHybrid ? `exec unshare -m sh -c 'umount ${unified} && exec crun "$@"' crun "$@"` : 'exec crun "$@"';
-  writeFileSync(path, `#!/bin/sh\n${run}\n`);
+  writeFileSync(path, `#!/bin/sh\nexec ${join(repositoryDir(), "scripts/hide-unified")} crun "$@"\n`);
   chmodSync(path, 0o755);
   return path;
 }

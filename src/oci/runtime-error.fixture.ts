@@ -1,4 +1,4 @@
-// What runtimes really say, and what it means. Gathered by making each failure happen (runc 1.1.5, crun 1.8.1) or taken
+// What runtimes really say, and what it means. Gathered by making each failure happen (runc 1.1.5, crun 1.8.1 and 1.28) or taken
 // from the sources and reports of the versions named.
 
 import type { Failure } from "./runtime-error.ts";
@@ -34,6 +34,13 @@ export const said: readonly (readonly [by: string, text: string, failure: Failur
   ["crun 1.8.1", "error opening file `/run/crun/c1/status`: No such file or directory", "gone"],
   ["crun 1.8.1", "cannot open directory '/run/crun/c1': No such file or directory", "gone"],
   ["crun 1.15", "container `c1` does not exist", "gone"],
+  ["crun 1.28", "container `c1` does not exist: open `/run/crun/c1/status`: No such file or directory", "gone"],
+  ["crun 1.28", "cannot open directory `/run/crun/c1`: No such file or directory", "gone"],
+  ["crun 1.28", "cannot open `/run/crun/c1/exec.fifo`: No such file or directory", "wrong_state"],
+  ["crun 1.28", "the container `c1` is not in `created` or `stopped` state", "wrong_state"],
+  ["crun 1.28", "executable file `nope` not found in $PATH: No such file or directory", "other"],
+  ["crun 1.28", "setns `mnt`: Bad file descriptor", "other"],
+  ["crun 1.28", "unknown command events", "unsupported"],
   ["crun 1.8.1", "open pidfd: No such process", "not_running"],
   ["crun 1.17", "container not running: No such process", "not_running"],
   ["crun 1.8.1", "the container `c1` is not running", "not_running"],

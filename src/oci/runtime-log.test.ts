@@ -23,6 +23,24 @@ test("lastError: plain text of logrus is understood, halves of lines are passed 
   assert.equal(lastError('rror","msg":"cut"}\n{"level":"error","msg":"whole"}\n{"level":"err'), "whole");
 });
 
+test("lastError: objects spread over several lines, as crun with json-c writes them, whole or cut", () => {
+  const entry = (msg: string, level = "error"): string =>
+    `{\n  "msg": "${msg}",\n  "level": "${level}",\n  "time": "2026-01-01T00:00:00.1Z"\n}\n`;
+  assert.equal(lastError(entry("open `\\/run\\/c1\\/status`: No such file")), "open `/run/c1/status`: No such file");
+  assert.equal(lastError(entry("first") + entry("second") + entry("later", "warning")), "second");
+  const cutAtBothEnds = `sg": "cut",\n  "level": "error"\n}\n${entry("whole")}{\n  "msg": "cut`;
+  assert.equal(lastError(cutAtBothEnds), "whole");
+  assert.equal(lastError(`{\n  "msg": "torn",\n${entry("whole")}`), "whole");
+  assert.equal(lastError(`${entry("one")}{"level":"error","msg":"on a line"}\n`), "on a line");
+});
+
+test("lastError: crun's empty word is the cause only when there is no other", () => {
+  const line = (msg: string): string => `{"msg":"${msg}","level":"error"}\n`;
+  assert.equal(lastError(line("setns: EBADF") + line("fail startup")), "setns: EBADF");
+  assert.equal(lastError(line("fail startup") + line("setns: EBADF")), "setns: EBADF");
+  assert.equal(lastError(line("fail startup")), "fail startup");
+});
+
 test("lastError: a cause without end is cut", () => {
   const cause = lastError(JSON.stringify({ level: "error", msg: "x".repeat(100_000) })) ?? "";
   assert.ok(cause.length < 9_000 && cause.endsWith("(cut)"));

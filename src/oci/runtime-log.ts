@@ -1,6 +1,7 @@
-// The log file that a runtime writes with `--log FILE --log-format json`: one JSON object a line with level and msg.
-// The last error in it is the real cause of a failed call, also of calls whose standard error belongs to the container.
-// Runtimes that write plain text, logrus's or their own, are read as well as that goes.
+// The log file that a runtime writes with `--log FILE --log-format json`: JSON objects with level and msg, one a line
+// (runc, crun before 1.2x) or spread over several (crun with json-c). The last error in it is the real cause of a failed
+// call, also of calls whose standard error belongs to the container. Runtimes that write plain text, logrus's or their
+// own, are read as well as that goes.
 
 import { isErrno } from "../sys/errno.ts";
 import { O_RDONLY } from "../sys/flags.ts";
@@ -20,8 +21,34 @@ export function readLastError(sys: Sys, path: string): string | undefined {
 /** The last error in the text of a log. */
 export function lastError(text: string): string | undefined {
   let cause: string | undefined;
-  for (const line of text.split("\n")) cause = errorOf(line) ?? cause;
+  for (const entry of entriesOf(text)) {
+    const error = errorOf(entry);
+    if (error !== undefined && (cause === undefined || !sayNothing.has(error))) cause = error;
+  }
   return cause === undefined ? undefined : bounded(cause);
+}
+
+/** crun's second line on a failed exec, written by the other of its two processes: before the cause or after it. */
+const sayNothing: ReadonlySet<string> = new Set(["fail startup"]);
+
+/** The lines of a log; an object that is spread over several of them is one. */
+function entriesOf(text: string): string[] {
+  const entries: string[] = [];
+  let spread: string[] | undefined;
+  for (const line of text.split("\n")) {
+    // The line that ends one holds the brace alone. Whatever begins with a brace is the next, also after one that was cut.
+    if (line.startsWith("{") && line.trimEnd().length === 1) spread = [line];
+    else if (spread === undefined || line.startsWith("{")) {
+      spread = undefined;
+      entries.push(line);
+    } else {
+      spread.push(line);
+      if (!line.startsWith("}")) continue;
+      entries.push(spread.join("\n"));
+      spread = undefined;
+    }
+  }
+  return entries;
 }
 
 /**
