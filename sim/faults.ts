@@ -36,6 +36,7 @@ const mayFail: Readonly<Record<string, Failures>> = {
   open: [EMFILE, ENFILE, ENOMEM, EIO, EACCES],
   pipe: [EMFILE, ENFILE, ENOMEM],
   dup: [EMFILE],
+  pidfdOpen: [EMFILE, ENOMEM],
   // A wake-up may be about nothing any more, and any read may be interrupted.
   read: { pipe: [EINTR, EAGAIN], tty: [EINTR], file: [EINTR], connection: [EINTR, EAGAIN, ECONNRESET] },
   write: { file: [ENOSPC, EIO, EINTR], connection: [EINTR, EPIPE, ECONNRESET] },

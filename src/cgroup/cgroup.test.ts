@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { ESRCH } from "../sys/errno.ts";
 import { MoorError } from "../sys/error.ts";
+import type { Fd, Pid, Sys } from "../sys/sys.d.ts";
 import { findCgroup } from "./cgroup.ts";
 import { FixtureTree, hybridMounts, testPid, unifiedMounts } from "./tree.fixture.ts";
 
@@ -148,4 +150,75 @@ test("Cgroup.watchOom: a refusal leaves no fd behind", (t) => {
   const two = unified(t);
   assert.throws(() => findCgroup(two.sys, testPid, two.kernel).watchOom(() => undefined), /out of memory: ENOENT/);
   assert.deepEqual([one.openFds.size, two.openFds.size], [0, 0]);
+});
+
+/** pidfds of a tree's pids; `onSignal` is called with each signal that is sent, and `gone` pids have ended. */
+function withPidfds(tree: FixtureTree, onSignal: (pid: number, signal: number) => void, gone: readonly number[] = []) {
+  const open = new Map<number, number>();
+  const calls: Partial<Sys> = {
+    pidfdOpen: (pid) => {
+      if (gone.includes(pid)) return ESRCH;
+      open.set(1000 + pid, pid);
+      return (1000 + pid) as Fd;
+    },
+    pidfdSignal: (fd, signal) => {
+      onSignal(open.get(fd) ?? 0, signal);
+      return 0;
+    },
+    close: (fd) => {
+      open.delete(fd);
+      return 0;
+    },
+  };
+  const sys = new Proxy(tree.sys, {
+    get: (target, name) => Reflect.get(name in calls ? calls : target, name) as unknown,
+  });
+  return { sys, open };
+}
+
+test("signalAll: each process in the cgroup and below, once; one that has just ended is passed over", (t) => {
+  const tree = hybrid(t, { "pids/c/c1/cgroup.procs": "42\n43\n44\n", "pids/c/c1/below/cgroup.procs": "50\n" });
+  const sent: string[] = [];
+  const { sys, open } = withPidfds(tree, (pid, signal) => sent.push(`${pid}:${signal}`), [43]);
+  assert.equal(findCgroup(sys, testPid, tree.kernel).signalAll(15), true);
+  assert.deepEqual(sent, ["42:15", "44:15", "50:15"]);
+  assert.equal(open.size, 0);
+});
+
+test("signalAll: a pid that left the cgroup after it was looked up is not signalled", (t) => {
+  const tree = hybrid(t, { "pids/c/c1/cgroup.procs": "42\n43\n" });
+  const sent: number[] = [];
+  const { sys } = withPidfds(tree, (pid) => sent.push(pid));
+  const held = new Proxy(sys, {
+    get: (target, name) =>
+      name === "pidfdOpen"
+        ? (pid: Pid) => {
+            tree.write("pids/c/c1/cgroup.procs", "42\n");
+            return target.pidfdOpen(pid);
+          }
+        : (Reflect.get(target, name) as unknown),
+  });
+  findCgroup(held, testPid, tree.kernel).signalAll(15);
+  assert.deepEqual(sent, [42]);
+});
+
+test("signalAll: SIGKILL finds those too that were made meanwhile, another signal does not look again", (t) => {
+  for (const [signal, expected] of [
+    [9, [42, 43]],
+    [15, [42]],
+  ] as const) {
+    const tree = hybrid(t, { "pids/c/c1/cgroup.procs": "42\n" });
+    const sent: number[] = [];
+    const { sys } = withPidfds(tree, (pid) => {
+      sent.push(pid);
+      tree.write("pids/c/c1/cgroup.procs", "42\n43\n");
+    });
+    findCgroup(sys, testPid, tree.kernel).signalAll(signal);
+    assert.deepEqual(sent, expected);
+  }
+});
+
+test("signalAll: an empty cgroup has nobody", (t) => {
+  const tree = hybrid(t, { "pids/c/c1/cgroup.procs": "" });
+  assert.equal(findCgroup(tree.sys, testPid, tree.kernel).signalAll(9), false);
 });

@@ -1,9 +1,10 @@
 // The cgroup of one container: its stats, its processes, whether it is frozen, and notice of the out-of-memory killer.
-// It only looks (and thaws): making, changing and removing cgroups is the OCI runtime's. Holds no fd but a watch's.
+// It only looks, signals and thaws: making, changing and removing cgroups is the OCI runtime's. Holds no fd but a watch's.
 
-import { ENODEV, ENOENT, isErrno } from "../sys/errno.ts";
+import { ENODEV, ENOENT, ESRCH, isErrno } from "../sys/errno.ts";
 import { MoorError, must } from "../sys/error.ts";
-import type { Pid, Sys } from "../sys/sys.d.ts";
+import { SIGKILL } from "../sys/flags.ts";
+import type { Fd, Pid, Sys } from "../sys/sys.d.ts";
 import { hugePagesFolder } from "./devices.ts";
 import { type CgroupFolders, readMembership } from "./membership.ts";
 import { type OomWatch, watchOomV1, watchOomV2 } from "./oom.ts";
@@ -22,6 +23,10 @@ const membershipControllers = ["pids", "freezer", "memory", "cpu", "devices", "n
 
 const DT_DIR = 4;
 const maxProcsBytes = 8 << 20;
+/** A container that makes processes faster than this many looks can find them has a limit of pids to be stopped by. */
+const killRounds = 100;
+/** fds that a signal to all takes at once. */
+const pidfdsAtOnce = 64;
 
 /**
  * The cgroup of a container by a process that has not ended: a zombie is in none any more. Call it right after create.
@@ -75,6 +80,41 @@ export class Cgroup {
     const pids = new Set<number>();
     this.#collectPids(this.#membershipFolder(), pids, true);
     return [...pids].sort((a, b) => a - b) as Pid[];
+  }
+
+  /**
+   * Sends a signal to each process in the cgroup and below; SIGKILL also to what these make meanwhile. Runtimes do not
+   * agree on it: to `kill --all` runc before 1.2 and crun do this, runc from 1.2 on signals init alone.
+   * @returns whether there was any process.
+   * @throws MoorError when the cgroup cannot be read, a process cannot be held on to, or the kernel refuses.
+   */
+  signalAll(signal: number): boolean {
+    const seen = new Set<Pid>();
+    for (let round = 0; round < (signal === SIGKILL ? killRounds : 1); round++) {
+      const fresh = this.pids().filter((pid) => !seen.has(pid));
+      if (fresh.length === 0) break;
+      for (const pid of fresh) seen.add(pid);
+      for (let i = 0; i < fresh.length; i += pidfdsAtOnce) this.#signalSome(fresh.slice(i, i + pidfdsAtOnce), signal);
+    }
+    return seen.size > 0;
+  }
+
+  /** A pidfd holds on to one process: if the cgroup has its pid after it was opened, it is the one meant. */
+  #signalSome(pids: readonly Pid[], signal: number): void {
+    const held: [Pid, Fd][] = [];
+    try {
+      for (const pid of pids) {
+        const fd = this.#sys.pidfdOpen(pid);
+        if (fd !== ESRCH) held.push([pid, must(fd, `hold on to process ${pid}`)]);
+      }
+      const members = new Set(this.pids());
+      for (const [pid, fd] of held) {
+        const status = members.has(pid) ? this.#sys.pidfdSignal(fd, signal) : ESRCH;
+        if (status !== ESRCH) must(status, `send signal ${signal} to process ${pid}`);
+      }
+    } finally {
+      for (const [, fd] of held) this.#sys.close(fd);
+    }
   }
 
   /** Whether the container is frozen or just freezing. */

@@ -15,11 +15,11 @@ function options(shimCgroup: string): Any {
 }
 
 function params(changed: Partial<BootstrapParams>): Uint8Array {
-  return BootstrapParams.encode({ ...BootstrapParams.decode(new Uint8Array()), ...changed }).finish();
+  return BootstrapParams.encode({ ...BootstrapParams.decode(new Uint8Array()), namespace: "ns", ...changed }).finish();
 }
 
 test("readStartInput: an Any with options is answered by a plain address", async () => {
-  assert.deepEqual(await readStartInput(sys, Any.encode(options("/moor")).finish(), "c1"), {
+  assert.deepEqual(await readStartInput(sys, Any.encode(options("/moor")).finish(), "c1", "ns"), {
     answer: "address",
     shimCgroup: "/moor",
     ttrpcAddress: "",
@@ -39,7 +39,7 @@ test("readStartInput: BootstrapParams are known by the id; all they say is taken
     socketDir: "/run/sockets",
     extensions: [{ value: { typeUrl: "of.another.shim", value: new Uint8Array([1]) } }, { value: options("/moor") }],
   });
-  assert.deepEqual(await readStartInput(sys, bytes, "c1"), {
+  assert.deepEqual(await readStartInput(sys, bytes, "c1", "ns"), {
     answer: "result",
     shimCgroup: "/moor",
     ttrpcAddress: "/run/x.ttrpc",
@@ -50,13 +50,13 @@ test("readStartInput: BootstrapParams are known by the id; all they say is taken
   const levels = { DEBUG: "debug", INFO: "info", WARN: "warning", ERROR: "error", PANIC: "error" } as const;
   for (const [name, expected] of Object.entries(levels)) {
     const logLevel = LogLevel[`LOG_LEVEL_${name as keyof typeof levels}`];
-    assert.equal((await readStartInput(sys, params({ instanceId: "c1", logLevel }), "c1")).logLevel, expected);
+    assert.equal((await readStartInput(sys, params({ instanceId: "c1", logLevel }), "c1", "ns")).logLevel, expected);
   }
 });
 
 test("readStartInput: what is neither, or makes no sense, is refused", async () => {
   const refused = (bytes: Uint8Array, text: RegExp) =>
-    assert.rejects(readStartInput(sys, bytes, "c1"), (thrown) => {
+    assert.rejects(readStartInput(sys, bytes, "c1", "ns"), (thrown) => {
       assert.ok(thrown instanceof MoorError);
       assert.equal(thrown.code, "invalid_argument");
       assert.match(thrown.message, text);
@@ -64,6 +64,7 @@ test("readStartInput: what is neither, or makes no sense, is refused", async () 
     });
   await refused(Uint8Array.of(0x0a, 0x7f, 0x41), /standard input/);
   await refused(params({ instanceId: "another" }), /"another"/);
+  await refused(params({ instanceId: "c1", namespace: "other" }), /namespace "other".*ns$/);
   await refused(params({ instanceId: "c1", socketDir: "sockets" }), /socket_dir.*"sockets"/);
   await refused(Any.encode({ typeUrl: "some.Options", value: new Uint8Array() }).finish(), /some\.Options/);
 });

@@ -27,15 +27,22 @@ export interface StartInput {
 /**
  * The input of the `start` of this id. An Any and a BootstrapParams are told apart by their first field: a type URL, or
  * the id itself.
- * @throws MoorError invalid_argument: neither of both; options that are refused.
+ * @throws MoorError invalid_argument: neither of both; another namespace than the flag's; options that are refused.
  */
-export async function readStartInput(sys: Sys, input: Uint8Array, id: string): Promise<StartInput> {
+export async function readStartInput(sys: Sys, input: Uint8Array, id: string, namespace: string): Promise<StartInput> {
   const any = decode("the message on standard input", Any, input);
   if (any.typeUrl !== id) {
     const { shimCgroup } = await decodeOptions(sys, any);
     return { answer: "address", shimCgroup, ttrpcAddress: "", grpcAddress: "", socketFolder: "", logLevel: "info" };
   }
   const params = decode("the BootstrapParams on standard input", BootstrapParams, input);
+  if (params.namespace !== namespace) {
+    const named = JSON.stringify(params.namespace);
+    throw new MoorError(
+      "invalid_argument",
+      `the BootstrapParams are for namespace ${named}, -namespace is ${namespace}`,
+    );
+  }
   const isFolder = params.socketDir === undefined || params.socketDir === "" || params.socketDir.startsWith("/");
   if (!isFolder) {
     throw new MoorError("invalid_argument", `socket_dir is no absolute path: ${quoted(params.socketDir ?? "")}`);

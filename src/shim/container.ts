@@ -243,9 +243,10 @@ export class Container {
       throw new MoorError("invalid_argument", `kill ${process.name}: there is no signal ${signal}`);
     }
     process.ask("kill");
-    if (all && process === this.init && process.owned !== undefined) {
-      await this.setup.runtime.kill(this.id, signal, true);
-    } else if (process.owned?.signal(signal) !== true) {
+    const isForAll = all && process === this.init && process.owned !== undefined;
+    const cgroup = isForAll ? this.#lookForCgroup() : undefined;
+    if (isForAll && cgroup === undefined) await this.setup.runtime.kill(this.id, signal, true);
+    else if (!(isForAll ? cgroup?.signalAll(signal) : process.owned?.signal(signal))) {
       if (process.owned === undefined && process.data.exitStatus === undefined) {
         // Made from a checkpoint: there is no process before it is started. NotFound would have clients wait for its exit.
         throw new MoorError("failed_precondition", `kill ${process.name}: it has no process yet`);

@@ -121,7 +121,9 @@ async function makePlan(sys: Sys, args: ShimArguments): Promise<Plan> {
   checkIdentifier("container id", args.id);
   const bytes = readStandardInput(sys);
   const input =
-    bytes.length === 0 ? noInput : await (await import("./bootstrap.ts")).readStartInput(sys, bytes, args.id);
+    bytes.length === 0
+      ? noInput
+      : await (await import("./bootstrap.ts")).readStartInput(sys, bytes, args.id, args.namespace);
   const bundle = must(sys.getcwd(), "find the bundle, the current folder");
   const group = groupOf(readSpec(sys, bundle)) ?? args.id;
   const socketFolder = input.socketFolder === "" ? defaultSocketFolder : input.socketFolder.replace(/\/+$/, "");

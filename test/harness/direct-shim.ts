@@ -121,6 +121,8 @@ export interface ActionOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Another build of the shim. */
   readonly shim?: string;
+  /** Finds the address in what `start` has printed, where that is not the address alone. */
+  readonly readAddress?: (stdout: Buffer) => string;
 }
 
 /** Runs an action of the shim's binary in a bundle, as containerd does. */
@@ -171,7 +173,8 @@ export class DirectShim {
   static async startIn(scene: ShimStage, bundle: TestBundle, options: ActionOptions = {}): Promise<DirectShim> {
     const result = await shimAction(scene, bundle, ["start"], options);
     if (result.status !== 0) throw new Error(`start exited ${result.status}: ${result.stderr}${result.stdout}`);
-    const path = result.stdout.trim().replace(/^unix:\/\//, "");
+    const address = options.readAddress?.(result.stdoutBytes) ?? result.stdout.trim();
+    const path = address.replace(/^unix:\/\//, "");
     const client = await RawClient.connect(path);
     scene.onClose(() => client.close());
     return new DirectShim(bundle, path, client);
