@@ -4,7 +4,6 @@ import { EAGAIN, EBADF, ECHILD, ECONNREFUSED, EEXIST, EINVAL, ENOENT, ESRCH } fr
 import type { Errno, Fd, Pid, SpawnRequest, Sys } from "../src/sys/sys.d.ts";
 import { Description } from "./files.ts";
 import type { Kernel } from "./kernel.ts";
-import type { VirtualProcess } from "./processes.ts";
 
 /** Spawning, waiting and signals. */
 export function processCalls(kernel: Kernel): Partial<Sys> {

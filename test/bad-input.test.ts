@@ -10,6 +10,7 @@ import { UpdateTaskRequest } from "../src/api/task.ts";
 import { DirectShim, METHOD_NAMES, TASK_V2, TASK_V3, type Method, type RequestOf } from "./harness/direct-shim.ts";
 import { onlyMoor } from "./harness/difference.ts";
 import { EventSink } from "./harness/event-sink.ts";
+import { runtimeUnderTest } from "./harness/oci-runtime.ts";
 import type { OciSpec } from "./harness/oci-spec.ts";
 import { ociProcess } from "./harness/oci-spec.ts";
 import { isAlive } from "./harness/processes.ts";
@@ -235,8 +236,10 @@ test("bad input: Update with JSON that is huge, deep, or of another kind", async
   for (const text of ["[]", "null", "1", '"text"', "{", deep(1_000_000), `{"a":${"[".repeat(2_000_000)}`]) {
     await refused(shim, "Update", update(text), [Code.INVALID_ARGUMENT], shim.id);
   }
-  const fault = await faultOf("Update", shim.call("Update", update('{"memory":{"limit":"much"}}')));
-  assertSentence("Update", fault, [Code.UNKNOWN], /OCI runtime update failed/);
+  const nonsense = shim.call("Update", update('{"memory":{"limit":"much"}}'));
+  // crun takes what it does not understand for nothing said.
+  if (runtimeUnderTest() === "crun") await nonsense;
+  else assertSentence("Update", await faultOf("Update", nonsense), [Code.UNKNOWN], /OCI runtime update failed/);
   // What the runtime has no use for it passes over.
   await shim.call("Update", update(JSON.stringify(many(20_000))));
   const left = readdirSync(shim.bundle.dir).filter((name) => name.startsWith("resources-"));

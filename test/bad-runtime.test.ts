@@ -11,6 +11,7 @@ import { DirectShim, shimAction } from "./harness/direct-shim.ts";
 import { onlyMoor } from "./harness/difference.ts";
 import { EventSink } from "./harness/event-sink.ts";
 import { HeldRuntime, runtimeOptions, runtimeScript } from "./harness/held-runtime.ts";
+import { saysForbidden, saysMissing } from "./harness/oci-runtime.ts";
 import { type OciSpec, ociProcess } from "./harness/oci-spec.ts";
 import { isAlive } from "./harness/processes.ts";
 import { assertSentence, Code, faultOf, refused } from "./harness/refusal.ts";
@@ -70,12 +71,12 @@ test("bad runtime: one that is missing, is no program, or fails, is told by its 
   await shim.end(scene);
 });
 
-test("bad runtime: a command that is missing or may not run is told in runc's own words, for init and exec", async (t) => {
+test("bad runtime: a command that is missing or may not run is told in the runtime's own words, for init and exec", async (t) => {
   if (onlyMoor(t, "refusals-have-a-code")) return;
   const cases: readonly (readonly [string, RegExp])[] = [
-    ["no-such-program", /exec: "no-such-program": executable file not found in \$PATH/],
-    ["/no/such/program", /exec: "\/no\/such\/program": stat \/no\/such\/program: no such file or directory/],
-    ["/etc/passwd", /exec: "\/etc\/passwd": permission denied/],
+    ["no-such-program", saysMissing("no-such-program")],
+    ["/no/such/program", saysMissing("/no/such/program")],
+    ["/etc/passwd", saysForbidden("/etc/passwd")],
   ];
   const running = await DirectShim.start(scene, ["/bin/sleep", "1000"]);
   await running.create();

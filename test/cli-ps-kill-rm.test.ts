@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { runOk } from "./harness/command.ts";
 import { type PsLine, useMoor } from "./harness/moor-command.ts";
+import { runtimeUnderTest } from "./harness/oci-runtime.ts";
 import { isAlive } from "./harness/processes.ts";
 import { useScene } from "./harness/scene.ts";
 import { until } from "./harness/until.ts";
@@ -213,7 +214,7 @@ test("moor version: of everything that takes part", async () => {
   assert.equal(known["moor"], version);
   assert.equal(known["node"], process.version);
   assert.match(known["shim"] ?? "", new RegExp(`^containerd-shim-moor-v2 ${version}`));
-  assert.match(known["runtime"] ?? "", /^runc version /);
+  assert.match(known["runtime"] ?? "", new RegExp(`^${runtimeUnderTest()} version `));
   assert.equal(known["daemon"], null);
   assert.equal(await moor.ok("--version"), `${version}\n`);
 });

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { run, runOk } from "./harness/command.ts";
 import { useMoor } from "./harness/moor-command.ts";
+import { saysForbidden, saysMissing } from "./harness/oci-runtime.ts";
 import { childrenOf, isAlive, markedProcesses, processInfo } from "./harness/processes.ts";
 import { useScene } from "./harness/scene.ts";
 import { staysPending, until } from "./harness/until.ts";
@@ -67,9 +68,9 @@ test("moor run: a bundle as runc spec leaves it, from its own folder", async () 
 test("moor run: what cannot be run has its own statuses and one sentence", async () => {
   const taken = await moor.detached(bundle, ["sleep", "1000"]);
   const cases: readonly (readonly [status: number, sentence: RegExp, args: readonly string[]])[] = [
-    [127, /exec: "\/nope": stat \/nope: no such file or directory/, [bundle, "--", "/nope"]],
-    [127, /executable file not found in \$PATH/, [bundle, "--", "nope"]],
-    [126, /permission denied/, [bundle, "--", "/etc/passwd"]],
+    [127, saysMissing("/nope"), [bundle, "--", "/nope"]],
+    [127, saysMissing("nope"), [bundle, "--", "nope"]],
+    [126, saysForbidden("/etc/passwd"), [bundle, "--", "/etc/passwd"]],
     [125, /there is a container .* already: remove it with moor rm/, ["--id", taken, bundle]],
     [125, /read the bundle's .*config\.json: ENOENT/, [join(scene.dir, "nothing")]],
     [125, /standard input is no terminal/, ["-t", bundle]],

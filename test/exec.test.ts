@@ -74,7 +74,7 @@ test("exec: a start that fails is an error with the runtime's words, and neither
   const container = await idle();
   const exec = await container.addExec(["/bin/no-such-program"]);
   const waiting = exec.wait();
-  await assert.rejects(exec.start(), /no-such-program.*no such file or directory/s);
+  await assert.rejects(exec.start(), /no-such-program.*no such file or directory/is);
   const topics = scene.events.topicsOf(container.id);
   assert.equal(topics.includes("exec-started"), false);
   assert.deepEqual(await exec.state(), { status: "CREATED", pid: 0, exitStatus: 0 });

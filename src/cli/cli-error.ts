@@ -41,10 +41,12 @@ export function statusOfFailure(kind: FailureKind, command: string): number {
   return kind === "usage" ? exitCodes.usage : exitCodes.failure;
 }
 
-/** 127 or 126 when the runtime's message says that the program could not be executed, 125 otherwise. */
+/** 127 or 126 when the runtime's message (runc's or crun's) says that the program could not be executed, 125 otherwise. */
 export function statusOfStartFailure(message: string): number {
-  if (/executable file not found|no such file or directory/.test(message)) return exitCodes.noSuchProgram;
-  if (/permission denied/.test(message)) return exitCodes.cannotInvoke;
+  if (/executable file (?:`.*` )?not found|no such file or directory/.test(message)) return exitCodes.noSuchProgram;
+  if (/permission denied|open executable: Permission denied|exists but it is not executable/.test(message)) {
+    return exitCodes.cannotInvoke;
+  }
   return exitCodes.tool;
 }
 
