@@ -11,12 +11,12 @@ SEED ?= 1
 
 BIN := node_modules/.bin
 
-.PHONY: help build check test sim demo bench install uninstall clean proto format types lint unit native js cli shim \
+.PHONY: help build check test test-matrix sim demo bench install uninstall clean proto format types lint unit native js cli shim \
 	gates deps-build deps-test
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: js cli shim ## the shim (build/containerd-shim-moor-v2) and the command (build/cli/moor.mjs), with all they need
 	@ls -l build/containerd-shim-moor-v2 build/cli/moor.mjs | awk '{ print "built " $$NF ", " $$5 " bytes" }'
@@ -28,6 +28,11 @@ test: deps-test build gates $(if $(T),,native) ## all tests, end to end included
 
 sim: js ## LIVES simulated lives of the shim from SEED on, and what they have seen; LIVES=1 SEED=N tells one with its log
 	node --enable-source-maps build/js/sim/run.js $(LIVES) $(SEED)
+
+test-matrix: build gates ## table of daemon x runtime x tests, as root, most of an hour; PART=short: CI's; README=1: into the README
+	@scripts/deps matrix
+	scripts/test-matrix $(or $(PART),all)
+	$(if $(README),scripts/test-matrix readme)
 
 demo: ## a container run, left, met again and ended, as a story; DAEMON=containerd tells it with a daemon
 	+@scripts/demo $(DAEMON)

@@ -1,5 +1,5 @@
 // The log file that a runtime writes with `--log FILE --log-format json`: JSON objects with level and msg, one a line
-// (runc, crun before 1.2x) or spread over several (crun with json-c). The last error in it is the real cause of a failed
+// (runc, crun 1.8) or spread over several (crun 1.28). The last error in it is the real cause of a failed
 // call, also of calls whose standard error belongs to the container. Runtimes that write plain text, logrus's or their
 // own, are read as well as that goes.
 

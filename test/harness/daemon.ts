@@ -40,6 +40,8 @@ export class Daemon {
   readonly rootDir: string;
   readonly binDir: string;
   readonly logPath: string;
+  /** Folder of another containerd's programs than those in PATH; the next start is by it. */
+  programs: string | undefined;
   readonly #dir: string;
   readonly #environment: Readonly<Record<string, string>>;
   #process: ChildProcess | undefined;
@@ -70,9 +72,9 @@ export class Daemon {
   /** Starts containerd and waits until it answers at its socket. */
   async start(): Promise<void> {
     if (this.#process !== undefined) throw new Error("containerd is running already");
-    const program = findInPath("containerd");
+    const program = this.programs === undefined ? findInPath("containerd") : join(this.programs, "containerd");
     if (program === undefined) throw new Error("containerd is missing: install the Debian package containerd");
-    this.#prepare();
+    this.#prepare(program);
     const logFd = openSync(this.logPath, "a");
     const child = spawn(program, ["--config", join(this.#dir, "config.toml")], {
       cwd: this.#dir,
@@ -124,7 +126,7 @@ export class Daemon {
     await within(`containerd to end after ${signal}`, STOP_MS, this.#exited);
   }
 
-  #prepare(): void {
+  #prepare(program: string): void {
     for (const dir of [this.stateDir, this.rootDir, this.binDir, join(this.#dir, "tmp")]) {
       mkdirSync(dir, { recursive: true });
     }
@@ -136,7 +138,7 @@ export class Daemon {
     writeFileSync(
       join(this.#dir, "config.toml"),
       [
-        `version = ${daemonVersion().major === 1 ? 2 : 3}`,
+        `version = ${daemonVersion(program).major === 1 ? 2 : 3}`,
         `root = "${this.rootDir}"`,
         `state = "${this.stateDir}"`,
         `disabled_plugins = ${JSON.stringify(DISABLED_PLUGINS)}`,
@@ -153,7 +155,8 @@ export class Daemon {
 
   #env(): NodeJS.ProcessEnv {
     // What is in front chooses containerd, its shim and the runtime (scripts/with-daemon).
-    const path = `${this.binDir}:${process.env["PATH"]}:/usr/sbin:/sbin`;
+    const others = this.programs === undefined ? "" : `${this.programs}:`;
+    const path = `${this.binDir}:${others}${process.env["PATH"]}:/usr/sbin:/sbin`;
     return { PATH: path, TMPDIR: join(this.#dir, "tmp"), LANG: "C.UTF-8", ...this.#environment };
   }
 }

@@ -46,9 +46,8 @@ export function findInPath(name: string): string | undefined {
   return dirs.map((dir) => join(dir, name)).find((file) => existsSync(file));
 }
 
-/** Version of the containerd in PATH. @throws Error when there is none. */
-export function daemonVersion(): { readonly major: number; readonly minor: number } {
-  const program = findInPath("containerd");
+/** Version of a containerd, by default of the one in PATH. @throws Error when there is none. */
+export function daemonVersion(program = findInPath("containerd")): { readonly major: number; readonly minor: number } {
   if (program === undefined) throw new Error("containerd is missing: install the Debian package containerd");
   const text = execFileSync(program, ["--version"], { encoding: "utf8" });
   const [, major, minor] = / v?(\d+)\.(\d+)\./.exec(text) ?? [];

@@ -1,0 +1,58 @@
+// The cells of the compatibility matrix: under which daemon and with which OCI runtime which tests are run. A cell is a
+// command. It counts as run when its output ends with the summary of Node's test runner (TAP), or with "N passed,
+// N failed"; exit status 77 says that it cannot run on this machine, with the reason as its last line on standard error.
+
+/** Files that show a container's life from end to end in a quarter of a minute. */
+const lifeFiles = ["run", "exec", "exit-status", "kill", "group", "mixed-shims", "runtime-info"];
+
+/** Daemons and runtimes by the names of scripts/fetch-daemons. */
+const daemons = ["containerd-1.6", "containerd-1.7", "containerd-2.1"];
+const runtimes = ["runc-1.1", "runc-1.3", "crun-1.28"];
+/** Pairs that get every end-to-end test: each daemon with the runtime of its time, each runtime with some daemon. */
+const whole = [
+  ["containerd-1.6", "runc-1.1"],
+  ["containerd-1.7", "runc-1.1"],
+  ["containerd-2.1", "runc-1.1"],
+  ["containerd-2.1", "runc-1.3"],
+  ["containerd-2.1", "crun-1.28"],
+];
+/** These start their own daemons, or none: they have rows of their own. */
+const apart = ["daemon-upgrade", "bootstrap"];
+
+const shown = (name) => name.replace("-", " ");
+
+/** @returns a cell that runs end-to-end test files; "all" stands for all but those that have their own rows. */
+function endToEnd(daemon, runtime, suite, files) {
+  return {
+    daemon: shown(daemon),
+    runtime: shown(runtime),
+    suite,
+    command: ["scripts/with-daemon", "scripts/run-tests", "files", ...files],
+    environment: { MOOR_TEST_DAEMON: daemon, MOOR_TEST_OCI: runtime, MOOR_TEST_REPORTER: "tap" },
+  };
+}
+
+/**
+ * @param endToEndFiles the names of all end-to-end test files, without ".test.js".
+ * @param part "all", or "short": what continuous integration has the time for.
+ */
+export function cells(endToEndFiles, part) {
+  if (part === "short") {
+    const files = ["run", "mixed-shims", "runtime-info"];
+    return ["containerd-1.7", "containerd-2.1"].map((daemon) => endToEnd(daemon, "runc-1.1", "short", files));
+  }
+  const isWhole = (daemon, runtime) => whole.some(([d, r]) => d === daemon && r === runtime);
+  const everything = endToEndFiles.filter((name) => !apart.includes(name));
+  const pairs = daemons.flatMap((daemon) => runtimes.map((runtime) => [daemon, runtime]));
+  const upgrade = endToEnd("containerd-1.6", "runc-1.1", "upgrade and back", ["daemon-upgrade"]);
+  const played = endToEnd("containerd-2.1", "runc-1.1", "start, container, pod", ["bootstrap"]);
+  return [
+    ...pairs.map(([daemon, runtime]) =>
+      isWhole(daemon, runtime)
+        ? endToEnd(daemon, runtime, "every end-to-end test", everything)
+        : endToEnd(daemon, runtime, "lives of containers", lifeFiles),
+    ),
+    { ...upgrade, daemon: "containerd 1.6, 1.7, 2.1" },
+    { ...played, daemon: "containerd 2.3 (its protocol, played)" },
+  ];
+}
