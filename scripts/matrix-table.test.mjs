@@ -1,3 +1,5 @@
+// The table of the compatibility matrix: what is read out of a cell's output, and what becomes of it.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cells } from "./matrix-cells.mjs";

@@ -3,7 +3,8 @@
 import { Any } from "../api/google/protobuf/any.ts";
 import { RuntimeInfo } from "../api/types.ts";
 import { decodeOptions } from "../oci/options.ts";
-import { Runtime, runtimeConfig, type RuntimeVersion } from "../oci/runtime.ts";
+import { Runtime, runtimeConfig } from "../oci/runtime.ts";
+import type { RuntimeVersion } from "../oci/runtime-answer.ts";
 import { Reaper } from "../reaper/reaper.ts";
 import { MoorError, must } from "../sys/error.ts";
 import { SIGCHLD } from "../sys/flags.ts";

@@ -102,7 +102,7 @@ const startInput: Target = {
   make: (random) => randomMessage(random),
   run: async (input) => {
     const sys = memorySys((path) => (path === "/etc/options.toml" ? new TextEncoder().encode(tomlText) : undefined));
-    return shown(await readStartInput(sys, input, "c1"));
+    return shown(await readStartInput(sys, input, "c1", "ns"));
   },
   comparable: false,
 };
