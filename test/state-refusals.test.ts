@@ -152,8 +152,7 @@ test("state refusals: exiting", (t) =>
       return { pending: shim.call("Wait") };
     },
     (spec) => {
-      const { namespaces = [] } = spec.linux;
-      spec.linux.namespaces = namespaces.filter(({ type }) => type !== "pid");
+      spec.linux.namespaces = spec.linux.namespaces.filter(({ type }) => type !== "pid");
     },
   ));
 

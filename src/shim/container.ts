@@ -247,10 +247,9 @@ export class Container {
     const cgroup = isForAll ? this.#lookForCgroup() : undefined;
     if (isForAll && cgroup === undefined) await this.setup.runtime.kill(this.id, signal, true);
     else if (!(isForAll ? cgroup?.signalAll(signal) : process.owned?.signal(signal))) {
-      if (process.owned === undefined && process.data.exitStatus === undefined) {
-        // Made from a checkpoint: there is no process before it is started. NotFound would have clients wait for its exit.
-        throw new MoorError("failed_precondition", `kill ${process.name}: it has no process yet`);
-      }
+      // Made from a checkpoint: there is no process before it is started. NotFound would have clients wait for its exit.
+      const isUnborn = process.owned === undefined && process.data.exitStatus === undefined;
+      if (isUnborn) throw new MoorError("failed_precondition", `kill ${process.name}: it has no process yet`);
       // Between its end and the word of it.
       throw new MoorError("not_found", `kill ${process.name}: ${alreadyFinished}`);
     }
