@@ -11,7 +11,7 @@ SEED ?= 1
 
 BIN := node_modules/.bin
 
-.PHONY: help build check test test-matrix sim demo bench install uninstall clean proto format types lint unit native js cli shim \
+.PHONY: help build check test test-matrix sim conformance demo bench install uninstall clean proto format types lint unit native js cli shim \
 	gates deps-build deps-test
 .DEFAULT_GOAL := help
 
@@ -40,6 +40,11 @@ demo: ## a container run, left, met again and ended, as a story; DAEMON=containe
 bench: build ## start-up, memory, speed beside the stock shims; QUICK=1: a short run; ONLY=B7,B8: those
 	@scripts/deps matrix
 	bench/run $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
+# Cases whose id begins so (ONLY=kill,exec), those that take minutes too (SLOW=1), results for programs (JSON=FILE).
+conformance: build deps-test ## cases for any containerd shim: RUNTIME=io.containerd.runc.v2 or a path; Moor's column beside it
+	@node --enable-source-maps build/js/conformance/main.js $(if $(RUNTIME),--runtime "$(RUNTIME)") \
+		$(if $(ONLY),--only "$(ONLY)") $(if $(SLOW),--slow) $(if $(JSON),--json "$(JSON)")
 
 install: build ## into $(DESTDIR)$(PREFIX): bin/containerd-shim-moor-v2, bin/moor, lib/moor
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/moor

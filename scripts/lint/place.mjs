@@ -19,7 +19,7 @@ export function partOf(path) {
 
 /** Tests and what only they use; they run under Node and may import what they test from anywhere. */
 export function isTest(path) {
-  return /\.(test|fixture)\.(ts|mjs)$/.test(path) || /^(test|sim|bench)\//.test(path);
+  return /\.(test|fixture)\.(ts|mjs)$/.test(path) || /^(test|sim|bench|conformance)\//.test(path);
 }
 
 /** Whether the file runs on the engine, where there is no Node. */

@@ -125,6 +125,7 @@ export class RawClient {
   /** Sends a frame with a payload of the caller's and awaits the response on its stream. */
   send(type: number, payload: Uint8Array, streamId = this.#takeStream()): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
+      if (this.socket.destroyed) return reject(new Error("the connection is closed"));
       this.#pending.set(streamId, { resolve, reject });
       this.socket.write(encodeFrame({ streamId, type, flags: 0, payload }));
     });
