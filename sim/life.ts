@@ -107,7 +107,7 @@ class Life {
     });
     this.#loggers = new Loggers(() => this.#kernel, isCalm ? 0 : random.pick([0, 0.3]), broken);
     this.#daemon = new Daemon(this.#kernel.timeline, random, isCalm ? 0 : random.pick([0, 0.1, 0.5]));
-    this.#observer = new Observer(this.#runtime.made, broken);
+    this.#observer = new Observer(this.#runtime.made, () => this.#kernel.timeline.nowMs, broken);
     this.#observer.onExit = (made) => this.#examineExit(made, temper.forks > 0);
     const sys = random.chance(0.08)
       ? mortal(this.#kernel.sys, random.between(20, 1500), () => this.#kill())

@@ -10,10 +10,11 @@ test("mutants: each piece of source that is to be replaced is there, once, and n
   for (const { name, file, edits } of mutants) {
     assert.ok(!names.has(name), `${name}: there are two of them`);
     names.add(name);
-    const text = readFileSync(new URL(`../../../${file}`, import.meta.url), "utf8");
+    let text = readFileSync(new URL(`../../../${file}`, import.meta.url), "utf8");
     for (const [old, fresh] of edits) {
       assert.notEqual(old, fresh, `${name}: nothing is changed`);
       assert.equal(text.split(old).length - 1, 1, `${name}: how often is this in ${file}?\n${old}`);
+      text = text.replace(old, () => fresh);
     }
   }
 });

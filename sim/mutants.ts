@@ -131,8 +131,8 @@ export const mutants: readonly Mutant[] = [
     "exits",
     exits,
     "the exit is recorded after it was told",
-    ["  const { data } = process;\n", "  const { data } = process;\n  events.exited(data);\n"],
     ["  events.exited(data);\n  GATE", "  GATE"],
+    ["  const { data } = process;\n", "  const { data } = process;\n  events.exited(data);\n"],
   ),
   mutant("exits", exits, "an out-of-memory kill is not looked for before the exit", ["  lookForOom();\n", ""]),
   mutant("exits", container, "the exit of a start under way is forgotten", [
@@ -142,6 +142,18 @@ export const mutants: readonly Mutant[] = [
   mutant("exits", container, "an exec may start after its container's exit", [
     "if (process !== this.init && this.init.outcome !== undefined) {",
     "if (process === null) {",
+  ]),
+  mutant("exits", container, "an exec that starts while the rest of its container is killed lives on", [
+    "    if (process !== this.init && this.init.data.exitStatus !== undefined) process.owned?.signal(SIGKILL);\n",
+    "",
+  ]),
+  mutant("exits", container, "a kill of a container made from a checkpoint, not started, says that it has ended", [
+    "      if (process.owned === undefined && process.data.exitStatus === undefined) {",
+    "      if (process === null) {",
+  ]),
+  mutant("exits", container, "a slow pause is told after the container's deletion", [
+    'if (this.init.happened(done).kind === "to") tell();',
+    "this.init.happened(done);\n        tell();",
   ]),
   mutant("exits", execs, "the exit of an exec whose start failed is told", [
     "    if (reported) onExit(exit);",

@@ -18,6 +18,12 @@ interface Finding {
 async function main(): Promise<number> {
   const [part = ""] = process.argv.slice(2);
   const chosen = mutants.filter(({ area, name }) => `${area}: ${name}`.includes(part));
+  copyTree();
+  const before = await searchTests();
+  if (before !== undefined) {
+    process.stderr.write(`without any fault, ${before.by} fails\n`);
+    return 2;
+  }
   let missed = 0;
   process.stdout.write("| area | fault | found by | after |\n|---|---|---|---|\n");
   for (const mutant of chosen) {
@@ -32,10 +38,14 @@ async function main(): Promise<number> {
   return missed === 0 ? 0 : 1;
 }
 
-function plant({ file, edits }: Mutant): void {
+function copyTree(): void {
   rmSync(tree, { recursive: true, force: true });
   execFileSync("mkdir", ["-p", tree]);
-  execFileSync("cp", ["-al", "build/js/src", "build/js/sim", tree]);
+  execFileSync("cp", ["-al", "build/js/src", "build/js/sim", "build/js/test", tree]);
+}
+
+function plant({ file, edits }: Mutant): void {
+  copyTree();
   let text = readFileSync(file, "utf8");
   for (const [old, fresh] of edits) {
     if (text.split(old).length !== 2) throw new Error(`${file} has not exactly one of\n${old}`);

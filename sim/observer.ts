@@ -23,6 +23,8 @@ export interface Told {
 interface Course {
   readonly what: string;
   startedPid: number | undefined;
+  /** When its start was told. */
+  startedAtMs: number;
   exit: Told | undefined;
 }
 
@@ -41,6 +43,9 @@ export interface Outcome {
   readonly exitedAt: { readonly seconds: bigint; readonly nanos: number } | undefined;
 }
 
+const unstarted = { startedPid: undefined, startedAtMs: Number.POSITIVE_INFINITY, exit: undefined } as const;
+/** The kill of what init has left, to its deadline and a little more, the end of its execs, and their output. */
+const longestTellingMs = 30_000 + 5_000 + 10_000 + 2 * 2_000 + 1_000;
 const year1 = -62135596800n;
 
 export class Observer {
@@ -54,8 +59,10 @@ export class Observer {
   exitCount = 0;
   /** Called for each exit that is told, when it is. */
   onExit: (made: MadeProcess) => void = () => undefined;
+  readonly #nowMs: () => number;
 
-  constructor(made: readonly MadeProcess[], broken: (text: string) => void) {
+  constructor(made: readonly MadeProcess[], nowMs: () => number, broken: (text: string) => void) {
+    this.#nowMs = nowMs;
     this.#made = made;
     this.#broken = broken;
   }
@@ -147,7 +154,7 @@ export class Observer {
 
   #created({ containerId, pid }: TaskCreate): void {
     if (this.#containers.has(containerId)) this.#broken(`${containerId} is created twice`);
-    const init = { what: containerId, startedPid: undefined, exit: undefined };
+    const init = { what: containerId, ...unstarted };
     this.#containers.set(containerId, { init, isRestored: pid === 0, execs: new Map(), earlier: [] });
   }
 
@@ -157,7 +164,7 @@ export class Observer {
     if (container.init.exit !== undefined) this.#broken(`exec ${execId} is added after ${containerId}'s exit`);
     const former = container.execs.get(execId);
     if (former !== undefined) container.earlier.push(former);
-    container.execs.set(execId, { what: `${containerId}/${execId}`, startedPid: undefined, exit: undefined });
+    container.execs.set(execId, { what: `${containerId}/${execId}`, ...unstarted });
   }
 
   #started(containerId: string, execId: string, pid: number): void {
@@ -169,6 +176,7 @@ export class Observer {
     if (container?.init.exit !== undefined) this.#broken(`${course.what} is started after its container's exit`);
     if (this.#madeAs(containerId, execId, pid) === undefined) this.#broken(`${course.what} is started as pid ${pid}`);
     course.startedPid = pid;
+    course.startedAtMs = this.#nowMs();
   }
 
   #exited({ containerId, id, pid, exitStatus, exitedAt }: TaskExit): void {
@@ -191,11 +199,21 @@ export class Observer {
     }
     this.exitCount++;
     const made = this.#madeAs(containerId, execId, pid);
-    if (made !== undefined) this.onExit(made);
+    if (made !== undefined) {
+      this.#checkTime(course, made.process.endedAtMs);
+      this.onExit(made);
+    }
     const status = statusOf(made);
     if (status !== exitStatus) this.#broken(`${course.what} ended with ${status}, and ${exitStatus} is told`);
     course.exit = { pid, status: exitStatus, at: `${exitedAt?.seconds}.${exitedAt?.nanos}` };
     this.#exits.add(`${containerId} ${id} ${course.exit.at} ${exitStatus}`);
+  }
+
+  /** Whatever else goes on in the shim, an exit is told soon after it, but for a start of the same that is told first. */
+  #checkTime({ what, startedAtMs }: Course, endedAtMs: number): void {
+    const tookMs = this.#nowMs() - endedAtMs;
+    if (startedAtMs <= endedAtMs && tookMs > longestTellingMs)
+      this.#broken(`${what}'s exit is told ${Math.round(tookMs)} ms after it`);
   }
 
   #deleted({ containerId, exitStatus, pid }: TaskDelete): void {

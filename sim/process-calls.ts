@@ -23,8 +23,8 @@ export function processCalls(kernel: Kernel): Partial<Sys> {
     },
     kill: (pid, signal) => {
       const target = processes.all.get(pid as Pid);
-      if (pid > 0 && target !== undefined && target.parent !== processes.self) {
-        kernel.options.broken(`signal ${signal} is sent to ${target.what}, which is no child of ours`);
+      if (pid > 0 && target?.parent !== processes.self) {
+        kernel.options.broken(`signal ${signal} is sent to ${target?.what ?? `pid ${pid}`}, which is no child of ours`);
       }
       const leader = processes.all.get(-pid as Pid);
       if (pid < -1 && leader?.parent !== processes.self)

@@ -25,6 +25,7 @@ export interface VirtualProcess {
   group: Pid;
   /** Undefined while it lives. */
   ended: ChildExit | undefined;
+  endedAtMs: number;
   /** Its fds, by number. */
   readonly fds: Map<number, Description>;
   /** In no cgroup but the shim's: "". */
@@ -84,6 +85,7 @@ export class Processes {
       parent,
       group: this.all.get(parent)?.group ?? parent,
       ended: undefined,
+      endedAtMs: Number.POSITIVE_INFINITY,
       fds: new Map(),
       cgroup: this.all.get(parent)?.cgroup ?? "",
       isFrozen: false,
@@ -201,6 +203,7 @@ export class Processes {
     // Looking at the others may have ended it.
     if (!this.#lastOnes.delete(process) && process.ended !== undefined) return;
     process.ended = how;
+    process.endedAtMs = this.#timeline.nowMs;
     for (const description of process.fds.values()) description.release();
     process.fds.clear();
     process.onEnd?.();

@@ -14,6 +14,7 @@ const codeNotFound = 5;
 const codeUnavailable = 14;
 const runningStatus = 2;
 const stoppedStatus = 3;
+const pausingStatus = 5;
 const encoder = new TextEncoder();
 
 export interface World {
@@ -263,11 +264,15 @@ export class Scenario {
         await client.call("Pids", { id });
         return;
       case 9:
-        await client.call("Pause", { id });
+      case 10: {
+        const answer = await client.call(random.pick(["Pause", "Resume"]), { id });
+        if (!(answer instanceof StatusError) || answer.code === codeUnavailable) return;
+        const state = await client.call("State", { id });
+        // Nobody else pauses it.
+        if (!(state instanceof StatusError) && state.status === pausingStatus)
+          broken(`${id} is pausing for ever: ${answer.message}`);
         return;
-      case 10:
-        await client.call("Resume", { id });
-        return;
+      }
       case 11:
         await client.call(random.pick(["ResizePty", "CloseIO"]), { id, execId, width: 80, height: 25, stdin: true });
         return;
