@@ -26,8 +26,15 @@ const wall: Readonly<Record<string, unknown>> = {
   timerStop: undefined,
 };
 
-/** The same calls, for a process that dies when it makes this many of them: `died` is asked then, once, whether it does. */
-export function mortal(sys: Sys, callsToLive: number, died: () => boolean): Sys {
+/**
+ * The same calls, for a process that dies when it makes this many of them: `died` is asked then, once, whether it does.
+ * `diesSoon` has it die after so many from now.
+ */
+export function mortal(
+  sys: Sys,
+  callsToLive: number,
+  died: () => boolean,
+): { readonly sys: Sys; diesSoon(calls: number): void } {
   let left = callsToLive;
   const wrapped: Record<string, unknown> = { ...sys };
   for (const [name, call] of Object.entries(sys)) {
@@ -43,5 +50,10 @@ export function mortal(sys: Sys, callsToLive: number, died: () => boolean): Sys 
       return name in wall ? wall[name] : ENOMEM;
     };
   }
-  return wrapped as unknown as Sys;
+  return {
+    sys: wrapped as unknown as Sys,
+    diesSoon: (calls) => {
+      left = Math.min(left, calls);
+    },
+  };
 }

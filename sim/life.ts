@@ -2,6 +2,7 @@
 // temper drawn from the seed; run until nothing happens any more, and searched for what must not be.
 
 import { examineRemains, runDelete } from "./aftermath.ts";
+import type { Sys } from "../src/sys/sys.d.ts";
 import { Daemon } from "./daemon.ts";
 import { mortal } from "./death.ts";
 import { type ClockChange, Kernel } from "./kernel.ts";
@@ -84,7 +85,11 @@ class Life {
     const broken = (text: string): void => this.#breaks(text);
     const isCalm = random.chance(0.4);
     this.#isCalm = isCalm;
-    const manners = { trouble: isCalm ? 0 : random.pick([0.02, 0.1, 0.3]), callMs: random.pick([1, 5, 40]) };
+    const callMs = random.pick([1, 5, 40]);
+    const slowCommand = random.chance(0.1)
+      ? random.pick(["exec", "exec", "pause", "resume", "checkpoint", "kill"])
+      : "";
+    const manners = { trouble: isCalm ? 0 : random.pick([0.02, 0.1, 0.3]), callMs, slowCommand };
     const temper = {
       mortal: random.fraction(),
       lifeMs: random.pick([1, 10, 100, 1000]),
@@ -109,10 +114,21 @@ class Life {
     this.#daemon = new Daemon(this.#kernel.timeline, random, isCalm ? 0 : random.pick([0, 0.1, 0.5]));
     this.#observer = new Observer(this.#runtime.made, () => this.#kernel.timeline.nowMs, broken);
     this.#observer.onExit = (made) => this.#examineExit(made, temper.forks > 0);
-    const sys = random.chance(0.08)
-      ? mortal(this.#kernel.sys, random.between(20, 1500), () => this.#kill())
-      : this.#kernel.sys;
-    this.#shim = startShim(this.#kernel, this.#daemon, this.#observer, this.#note, broken, sys);
+    const { sys, diesSoon } = this.#mortality();
+    let exitsToDeath = random.between(1, 3);
+    const published = (topic: string): void => {
+      // In the midst of telling an exit, which must have been recorded by then.
+      if (topic === "/tasks/exit" && --exitsToDeath === 0) diesSoon(random.between(1, 4));
+    };
+    this.#shim = startShim({
+      kernel: this.#kernel,
+      sys,
+      daemon: this.#daemon,
+      observer: this.#observer,
+      note: this.#note,
+      broken,
+      published,
+    });
     const connect = (): Client => {
       const { client, breaks } = this.#shim.connect();
       this.#breakConnection = breaks;
@@ -120,6 +136,14 @@ class Life {
     };
     const hasFaults = (): boolean => this.#kernel.faults.count > 0;
     this.#client = new TaskClient(connect, hasFaults, this.#kernel.timeline, this.#note, broken);
+  }
+
+  #mortality(): { readonly sys: Sys; diesSoon(calls: number): void } {
+    const { sys } = this.#kernel;
+    const random = this.#random;
+    const dies = random.chance(0.1);
+    if (!dies) return { sys, diesSoon: () => undefined };
+    return mortal(sys, random.chance(0.5) ? random.between(20, 1500) : Number.POSITIVE_INFINITY, () => this.#kill());
   }
 
   story(): Story {

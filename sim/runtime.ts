@@ -14,6 +14,8 @@ const SIGKILL = 9;
 const SIGSEGV = 11;
 /** Longer than any deadline of a call. */
 const slowMs = 150_000;
+/** Longer than most of what waits for one. */
+const slowCommandMs = 40_000;
 
 /** A process that a container was given, for ever: what the kernel knows of it is the truth. */
 export interface MadeProcess {
@@ -32,6 +34,8 @@ export interface RuntimeManners {
   readonly trouble: number;
   /** How long a call takes, at most, milliseconds. */
   readonly callMs: number;
+  /** A command that takes its time, after its work is done. */
+  readonly slowCommand: string;
 }
 
 /** One call under way. */
@@ -123,7 +127,11 @@ export class FakeRuntime {
       this.#takeBack(call);
       this.#later(call, () => this.#fail(call, "it has thought better of it"));
     } else if (course === "crashesLate") this.#later(call, () => this.#crash(call));
-    else this.#later(call, () => this.#end(call, 0), course === "slowLate" ? slowMs : this.manners.callMs);
+    else {
+      const { callMs, slowCommand } = this.manners;
+      const most = course === "slowLate" ? slowMs : call.args[0] === slowCommand ? slowCommandMs : callMs;
+      this.#later(call, () => this.#end(call, 0), most);
+    }
   }
 
   #crash({ process }: Call): void {

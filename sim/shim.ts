@@ -37,15 +37,21 @@ export interface Shim {
   end(): Promise<void>;
 }
 
+export interface ShimSurroundings {
+  readonly kernel: Kernel;
+  /** Its calls of the kernel. */
+  readonly sys: Sys;
+  readonly daemon: Daemon;
+  readonly observer: Observer;
+  readonly note: ((text: string) => void) | undefined;
+  readonly broken: (text: string) => void;
+  /** Called after each event. */
+  published(topic: string): void;
+}
+
 /** Starts it. */
-export function startShim(
-  kernel: Kernel,
-  daemon: Daemon,
-  observer: Observer,
-  note: ((text: string) => void) | undefined,
-  broken: (text: string) => void,
-  sys: Sys,
-): Shim {
+export function startShim(surroundings: ShimSurroundings): Shim {
+  const { kernel, sys, daemon, observer, note, broken } = surroundings;
   const { timeline, random, files } = kernel;
   const halfMade = new Set<string>();
   const say =
@@ -101,6 +107,7 @@ export function startShim(
         );
         observer.event(topic, message);
         stream.publish(topic, type, message);
+        surroundings.published(topic);
       },
     },
     listenFds: [],
