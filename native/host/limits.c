@@ -12,12 +12,13 @@
 
 #include "limits.h"
 
-#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "heap.h"
 
 enum {
     JS_STACK_BYTES = 512 * 1024,
@@ -26,7 +27,7 @@ enum {
     ROOM_BYTES = 1024 * 1024,
     // Each is a few thousand steps of the engine.
     MOST_MOMENTS_LET_GO = 100,
-    // What malloc itself needs for a block, as the engine's own accounting has it.
+    // What a block itself needs, as the engine's own accounting has it.
     BLOCK_OVERHEAD = 8,
 };
 
@@ -68,11 +69,11 @@ static bool fits(const JSMallocState *state, size_t size)
 static void *engine_malloc(JSMallocState *state, size_t size)
 {
     memory = state;
-    void *block = fits(state, size) ? malloc(size) : NULL;
+    void *block = fits(state, size) ? moor_heap_take(size) : NULL;
     if (!block)
         return no_room(state, size);
     state->malloc_count++;
-    state->malloc_size += malloc_usable_size(block) + BLOCK_OVERHEAD;
+    state->malloc_size += moor_heap_room(block) + BLOCK_OVERHEAD;
     return block;
 }
 
@@ -81,8 +82,8 @@ static void engine_free(JSMallocState *state, void *block)
     if (!block)
         return;
     state->malloc_count--;
-    state->malloc_size -= malloc_usable_size(block) + BLOCK_OVERHEAD;
-    free(block);
+    state->malloc_size -= moor_heap_room(block) + BLOCK_OVERHEAD;
+    moor_heap_give(block);
 }
 
 static void *engine_realloc(JSMallocState *state, void *block, size_t size)
@@ -93,18 +94,18 @@ static void *engine_realloc(JSMallocState *state, void *block, size_t size)
         engine_free(state, block);
         return NULL;
     }
-    size_t old_size = malloc_usable_size(block);
+    size_t old_size = moor_heap_room(block);
     bool may = size <= old_size || fits(state, size - old_size);
-    void *moved = may ? realloc(block, size) : NULL;
+    void *moved = may ? moor_heap_resize(block, size) : NULL;
     if (!moved)
         return no_room(state, size);
-    state->malloc_size += malloc_usable_size(moved) - old_size;
+    state->malloc_size += moor_heap_room(moved) - old_size;
     return moved;
 }
 
 static size_t engine_usable_size(const void *block)
 {
-    return malloc_usable_size((void *)block);
+    return moor_heap_room(block);
 }
 
 static bool our_function_runs(void)

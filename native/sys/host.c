@@ -3,11 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include "../host/engine.h"
+#include "../host/heap.h"
 #include "../host/limits.h"
 #include "glue.h"
 
@@ -49,9 +47,7 @@ static JSValue js_collect_garbage(JSContext *ctx, JSValueConst this_val MOOR_UNU
                                   JSValueConst *argv MOOR_UNUSED)
 {
     JS_RunGC(JS_GetRuntime(ctx));
-#ifdef __GLIBC__
-    malloc_trim(0); // musl's malloc gives free memory back by itself
-#endif
+    moor_heap_trim();
     return JS_UNDEFINED;
 }
 
