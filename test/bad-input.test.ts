@@ -239,7 +239,10 @@ test("bad input: Update with JSON that is huge, deep, or of another kind", async
   const nonsense = shim.call("Update", update('{"memory":{"limit":"much"}}'));
   // crun takes what it does not understand for nothing said.
   if (runtimeUnderTest() === "crun") await nonsense;
-  else assertSentence("Update", await faultOf("Update", nonsense), [Code.UNKNOWN], /OCI runtime update failed/);
+  else {
+    const words = new RegExp(`^update container ${shim.id}: OCI runtime update failed`);
+    assertSentence("Update", await faultOf("Update", nonsense), [Code.UNKNOWN], words);
+  }
   // What the runtime has no use for it passes over.
   await shim.call("Update", update(JSON.stringify(many(20_000))));
   const left = readdirSync(shim.bundle.dir).filter((name) => name.startsWith("resources-"));

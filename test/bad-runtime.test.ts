@@ -96,7 +96,10 @@ test("bad runtime: a command that is missing or may not run is told in the runti
     await running.call("Exec", { execId, spec: processSpec(program) });
     const denied = await faultOf(program, running.call("Start", { execId }));
     assertSentence(program, denied, [Code.UNKNOWN], words);
-    assert.ok(denied.message.endsWith(`OCI runtime exec failed: ${runtimesWords(running.bundle.dir)}`), denied.message);
+    assert.equal(
+      denied.message,
+      `start exec ${execId} of container ${running.id}: OCI runtime exec failed: ${runtimesWords(running.bundle.dir)}`,
+    );
     assert.equal((await running.call("State", { execId })).status, Status.CREATED);
     // What Wait says of it, Delete says too.
     assert.equal((await running.call("Wait", { execId })).exitStatus, 255);

@@ -35,8 +35,18 @@ export function writeOptions(sys: Sys, bundle: string, options: RuntimeOptions):
     if (value !== defaultOptions[field]) kept[name] = value;
   }
   const flags = O_CREAT | O_TRUNC;
-  must(sys.writeText(`${bundle}/options.json`, JSON.stringify(kept), flags, 0o600), `write ${bundle}/options.json`);
-  must(sys.writeText(`${bundle}/runtime`, options.binaryName, flags, 0o600), `write ${bundle}/runtime`);
+  const files = [
+    ["options.json", JSON.stringify(kept)],
+    ["runtime", options.binaryName],
+  ] as const;
+  try {
+    for (const [name, text] of files)
+      must(sys.writeText(`${bundle}/${name}`, text, flags, 0o600), `write ${bundle}/${name}`);
+  } catch (thrown) {
+    // On a full disk they are there and empty, and a `delete` could make nothing of that.
+    for (const [name] of files) sys.unlink(`${bundle}/${name}`);
+    throw thrown;
+  }
 }
 
 /**

@@ -137,18 +137,36 @@ export class TaskService {
       Create: unary(protoCodec(api.CreateTaskRequest), protoCodec(api.CreateTaskResponse), (request) =>
         this.#create(request),
       ),
-      Start: unary(protoCodec(api.StartRequest), protoCodec(api.StartResponse), async ({ id, execId }) => ({
-        pid: await this.#find(id).start(execId),
-      })),
-      Delete: unary(protoCodec(api.DeleteRequest), protoCodec(api.DeleteResponse), (request) => this.#delete(request)),
-      Pids: unary(protoCodec(api.PidsRequest), protoCodec(api.PidsResponse), ({ id }) => this.#pids(id)),
-      Pause: unary(protoCodec(api.PauseRequest), empty, ({ id }) => this.#find(id).pause().then(nothing)),
-      Resume: unary(protoCodec(api.ResumeRequest), empty, ({ id }) => this.#find(id).resume().then(nothing)),
-      Checkpoint: unary(protoCodec(api.CheckpointTaskRequest), empty, (request) =>
-        this.#checkpoint(request).then(nothing),
+      Start: unary(
+        protoCodec(api.StartRequest),
+        protoCodec(api.StartResponse),
+        naming("start", async ({ id, execId }) => ({ pid: await this.#find(id).start(execId) })),
       ),
-      Kill: unary(protoCodec(api.KillRequest), empty, ({ id, execId, signal, all }) =>
-        this.#find(id).kill(execId, signal, all).then(nothing),
+      Delete: unary(
+        protoCodec(api.DeleteRequest),
+        protoCodec(api.DeleteResponse),
+        naming("delete", (request) => this.#delete(request)),
+      ),
+      Pids: unary(protoCodec(api.PidsRequest), protoCodec(api.PidsResponse), ({ id }) => this.#pids(id)),
+      Pause: unary(
+        protoCodec(api.PauseRequest),
+        empty,
+        naming("pause", async ({ id }) => this.#find(id).pause().then(nothing)),
+      ),
+      Resume: unary(
+        protoCodec(api.ResumeRequest),
+        empty,
+        naming("resume", async ({ id }) => this.#find(id).resume().then(nothing)),
+      ),
+      Checkpoint: unary(
+        protoCodec(api.CheckpointTaskRequest),
+        empty,
+        naming("checkpoint", (request) => this.#checkpoint(request).then(nothing)),
+      ),
+      Kill: unary(
+        protoCodec(api.KillRequest),
+        empty,
+        naming("kill", async ({ id, execId, signal, all }) => this.#find(id).kill(execId, signal, all).then(nothing)),
       ),
       Exec: unary(protoCodec(api.ExecProcessRequest), empty, (request) => {
         const { execId, stdin, stdout, stderr, terminal, spec } = request;
@@ -165,7 +183,11 @@ export class TaskService {
         else container.process(execId);
         return nothing();
       }),
-      Update: unary(protoCodec(api.UpdateTaskRequest), empty, (request) => this.#update(request).then(nothing)),
+      Update: unary(
+        protoCodec(api.UpdateTaskRequest),
+        empty,
+        naming("update", (request) => this.#update(request).then(nothing)),
+      ),
       Wait: unary(protoCodec(api.WaitRequest), protoCodec(api.WaitResponse), async ({ id, execId }, { cancellation }) =>
         exitFields(await this.#find(id).process(execId).wait(cancellation)),
       ),
@@ -330,4 +352,24 @@ const noExit = { exitStatus: 0, exitedAt: noTime } as const;
 
 function exitFields({ status, atNs }: Outcome) {
   return { exitStatus: status, exitedAt: atNs === undefined ? noTime : wireTime(atNs) };
+}
+
+/**
+ * A method whose errors name what was asked of whom, also where the runtime or the kernel has said only what went wrong.
+ * @param word "start".
+ */
+function naming<Q extends { readonly id: string; readonly execId?: string }, S>(
+  word: string,
+  run: (request: Q) => Promise<S>,
+): (request: Q) => Promise<S> {
+  return async (request) => {
+    try {
+      return await run(request);
+    } catch (thrown) {
+      const container = `container ${shown(request.id)}`;
+      if (!(thrown instanceof MoorError) || thrown.message.includes(container)) throw thrown;
+      const { execId = "" } = request;
+      throw MoorError.wrap(`${word} ${execId === "" ? container : `exec ${shown(execId)} of ${container}`}`, thrown);
+    }
+  };
 }

@@ -21,6 +21,7 @@ export const ENODEV = -19 as Errno;
 export const ENOTDIR = -20 as Errno;
 export const EISDIR = -21 as Errno;
 export const EINVAL = -22 as Errno;
+export const ENFILE = -23 as Errno;
 export const EMFILE = -24 as Errno;
 export const EFBIG = -27 as Errno;
 export const ENOSPC = -28 as Errno;
@@ -36,6 +37,7 @@ export const ECONNABORTED = -103 as Errno;
 export const ECONNRESET = -104 as Errno;
 export const ENOTCONN = -107 as Errno;
 export const ECONNREFUSED = -111 as Errno;
+export const EDQUOT = -122 as Errno;
 
 const names: Readonly<Record<number, string>> = {
   1: "EPERM",

@@ -1,7 +1,7 @@
 // The one error class of the shim, and the door through which a failed system call becomes one. `code` is a closed set
 // that maps to gRPC codes in one table and never changes its meaning; the text is for people and may change.
 
-import { errnoName, isErrno } from "./errno.ts";
+import { EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC, errnoName, isErrno } from "./errno.ts";
 import type { Errno } from "./sys.d.ts";
 
 /** The gRPC codes Moor answers with, by name. */
@@ -50,11 +50,17 @@ export class MoorError extends Error {
   }
 }
 
+/** Space on a disk, fds, memory. */
+const runOut: readonly number[] = [ENOSPC, EDQUOT, EMFILE, ENFILE, ENOMEM];
+
 /**
  * The value of a system call, or a MoorError that names what was tried: `must(sys.open(p, …), `open ${p}`)`.
- * @throws MoorError `code` (default unknown) with the errno.
+ * @throws MoorError with the errno; without a code, resource_exhausted where something has run out, else unknown.
  */
-export function must<T>(value: T | Errno, what: string, code: ErrorCode = "unknown"): Exclude<T, Errno> {
-  if (isErrno(value)) throw new MoorError(code, `${what}: ${errnoName(value)}`, { errno: value });
+export function must<T>(value: T | Errno, what: string, code?: ErrorCode): Exclude<T, Errno> {
+  if (isErrno(value)) {
+    const fallback = runOut.includes(value) ? "resource_exhausted" : "unknown";
+    throw new MoorError(code ?? fallback, `${what}: ${errnoName(value)}`, { errno: value });
+  }
   return value as Exclude<T, Errno>;
 }

@@ -164,6 +164,11 @@ export class DirectShim {
     this.client = client;
   }
 
+  /** A shim that was started by other means. */
+  static over(bundle: TestBundle, socketPath: string, client: RawClient): DirectShim {
+    return new DirectShim(bundle, socketPath, client);
+  }
+
   /** Makes a bundle, starts its shim and connects. */
   static async start(scene: ShimStage, args: readonly string[], change?: (spec: OciSpec) => void): Promise<DirectShim> {
     return await DirectShim.startIn(scene, new TestBundle(scene, args, change));
