@@ -47,6 +47,8 @@ export class TaskService {
   readonly #containers = new Map<string, Container>();
   /** Ids whose Create is under way. */
   readonly #creating = new Set<string>();
+  /** Those of them in whose name Shutdown was asked for. */
+  readonly #givenUp = new Set<string>();
   /** Whose bundle a folder is, by the folder's own number: a path may have other names. */
   readonly #bundleOwners = new Map<string, string>();
   /** Output of deleted processes that has not reached its reader yet. */
@@ -101,6 +103,8 @@ export class TaskService {
   /** Shutdown, in the name of one container. With others left it is one member of a pod that is leaving. */
   #shutdown(id: string): void {
     this.#unexpect(id);
+    // A daemon that died in the middle of it, and has come back: it ends what it knows nothing of.
+    if (this.#creating.has(id)) this.#givenUp.add(id);
     this.#leaveIfEmpty();
   }
 
@@ -229,6 +233,7 @@ export class TaskService {
       const container = await createContainer(this.#context, request, listenFds, this.#gate);
       container.onEnded = () => this.onChange?.();
       this.#containers.set(id, container);
+      if (this.#givenUp.has(id)) await this.#takeBack(container);
       GATE: passGate(this.#context.sys, "create.answering");
       return { pid: container.init.data.pid };
     } catch (thrown) {
@@ -238,7 +243,15 @@ export class TaskService {
     } finally {
       this.#creating.delete(id);
       this.onChange?.();
+      if (this.#givenUp.delete(id)) this.#leaveIfEmpty();
     }
+  }
+
+  /** Nobody will ask for it any more, nor delete it: it would stay, and the shim with it. */
+  async #takeBack({ id }: Container): Promise<void> {
+    this.#context.log.warn("a container whose Create was given up meanwhile is deleted", { id });
+    await this.#delete({ id, execId: "" });
+    throw new MoorError("unavailable", "Shutdown was asked for in its name meanwhile");
   }
 
   /**

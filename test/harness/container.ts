@@ -176,8 +176,8 @@ export class TestContainer {
     this.init = init;
   }
 
-  /** Makes the container's record and its task; nothing runs yet. @throws what Create answers, after cleaning up. */
-  static async create(scene: Scene, options: ContainerOptions): Promise<TestContainer> {
+  /** Makes the container's record alone, and its streams: there is no task. */
+  static async prepare(scene: Scene, options: ContainerOptions): Promise<TestContainer> {
     const id = scene.newId(options.name ?? "c");
     const process = ociProcess(options.args, options.terminal === true);
     const spec = ociSpec(scene, id, options.rootfs === undefined ? scene.rootfs : "rootfs", process);
@@ -196,39 +196,48 @@ export class TestContainer {
       extensions: {},
       sandbox: "",
     });
+    return new TestContainer(scene, id, new TestProcess(scene, id, "", options));
+  }
+
+  /** Makes the container's record and its task; nothing runs yet. @throws what Create answers, after cleaning up. */
+  static async create(scene: Scene, options: ContainerOptions): Promise<TestContainer> {
+    const container = await TestContainer.prepare(scene, options);
     try {
-      return new TestContainer(scene, id, await TestContainer.#createTask(scene, id, options));
+      await container.createTask(options);
+      return container;
     } catch (cause) {
-      await scene.api.deleteContainer(id);
+      container.init.forget();
+      await scene.api.deleteContainer(container.id);
       throw cause;
     }
   }
 
   /** Makes a new task for this container, whose former one has been deleted: from a checkpoint, or afresh. */
   async recreate(options: ContainerOptions): Promise<TestContainer> {
-    return new TestContainer(this.#scene, this.id, await TestContainer.#createTask(this.#scene, this.id, options));
-  }
-
-  static async #createTask(scene: Scene, id: string, options: ContainerOptions): Promise<TestProcess> {
-    const init = new TestProcess(scene, id, "", options);
+    const again = new TestContainer(this.#scene, this.id, new TestProcess(this.#scene, this.id, "", options));
     try {
-      const answer = await scene.api.createTask({
-        containerId: id,
-        rootfs: (options.rootfs ?? []).map((mount) => ({ ...mount, target: "" })),
-        ...init.paths,
-        terminal: options.terminal === true,
-        checkpoint: options.checkpoint,
-        options: options.taskOptions,
-        runtimePath: "",
-        taskApiAddress: "",
-        taskApiVersion: 0,
-      });
-      init.pid = answer.pid;
-      return init;
+      await again.createTask(options);
+      return again;
     } catch (cause) {
-      init.forget();
+      again.init.forget();
       throw cause;
     }
+  }
+
+  /** Makes the task; nothing runs yet. */
+  async createTask(options: ContainerOptions): Promise<void> {
+    const answer = await this.#scene.api.createTask({
+      containerId: this.id,
+      rootfs: (options.rootfs ?? []).map((mount) => ({ ...mount, target: "" })),
+      ...this.init.paths,
+      terminal: options.terminal === true,
+      checkpoint: options.checkpoint,
+      options: options.taskOptions,
+      runtimePath: "",
+      taskApiAddress: "",
+      taskApiVersion: 0,
+    });
+    this.init.pid = answer.pid;
   }
 
   /** As create, and started. */
@@ -243,25 +252,30 @@ export class TestContainer {
     return container;
   }
 
+  /** An exec's streams alone: the daemon does not know of it yet. */
+  prepareExec(io: IoOptions = {}): TestProcess {
+    return new TestProcess(this.#scene, this.id, `e${this.#execs++}`, io);
+  }
+
   /** Adds an exec; it is not started. */
   async addExec(args: readonly string[], io: IoOptions = {}, change?: (process: OciProcess) => void) {
-    const execId = `e${this.#execs++}`;
-    const process = new TestProcess(this.#scene, this.id, execId, io);
+    const process = this.prepareExec(io);
     const spec = ociProcess(args, io.terminal === true);
     change?.(spec);
     try {
-      await this.#scene.api.exec({
-        containerId: this.id,
-        execId,
-        terminal: io.terminal === true,
-        ...process.paths,
-        spec: json(PROCESS_TYPE, spec),
-      });
+      await this.requestExec(process, spec);
     } catch (cause) {
       process.forget();
       throw cause;
     }
     return process;
+  }
+
+  /** Adds an exec whose streams are there already. */
+  async requestExec(process: TestProcess, spec: OciProcess): Promise<void> {
+    const { execId, paths } = process;
+    const { terminal } = spec;
+    await this.#scene.api.exec({ containerId: this.id, execId, terminal, ...paths, spec: json(PROCESS_TYPE, spec) });
   }
 
   /** Adds an exec and starts it. */

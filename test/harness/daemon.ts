@@ -44,12 +44,17 @@ export class Daemon {
   programs: string | undefined;
   readonly #dir: string;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #shimFile: string | undefined;
   #process: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
 
-  /** @param environment is added to containerd's own, and so reaches the shims it starts. */
-  constructor(dir: string, environment: Readonly<Record<string, string>> = {}) {
+  /**
+   * @param environment is added to containerd's own, and so reaches the shims it starts.
+   * @param shimFile another build of the shim than the one under test.
+   */
+  constructor(dir: string, environment: Readonly<Record<string, string>> = {}, shimFile?: string) {
     this.#dir = dir;
+    this.#shimFile = shimFile;
     this.#environment = environment;
     this.address = join(dir, "c.sock");
     this.stateDir = join(dir, "state");
@@ -132,7 +137,7 @@ export class Daemon {
     }
     const shim = join(this.binDir, shimFileName());
     if (testsMoor && !existsSync(shim)) {
-      copyFileSync(shimPath(), shim);
+      copyFileSync(this.#shimFile ?? shimPath(), shim);
       chmodSync(shim, 0o755);
     }
     writeFileSync(

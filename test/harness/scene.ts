@@ -10,6 +10,7 @@ import { ContainerdApi } from "./containerd-api.ts";
 import { Ctr } from "./ctr.ts";
 import { Daemon } from "./daemon.ts";
 import { EventLog } from "./event-log.ts";
+import { Gates, gatedShimPath } from "./gates.ts";
 import { assertNothingLeft, clearAway } from "./leaks.ts";
 import { makeRootfs } from "./rootfs.ts";
 import type { SceneNames } from "./scene-names.ts";
@@ -17,6 +18,8 @@ import type { SceneNames } from "./scene-names.ts";
 export interface SceneOptions {
   /** Added to containerd's environment. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** The shim has gates (harness/gates.ts), which `Scene.gates` stops. */
+  readonly gated?: boolean;
   /** No containerd: the tests drive shims themselves. */
   readonly withoutDaemon?: boolean;
   /** What a test file needs before its first test, once containerd runs. */
@@ -37,15 +40,25 @@ export class Scene implements SceneNames {
   readonly api: ContainerdApi;
 
   readonly #withoutDaemon: boolean;
+  readonly #gates: Gates | undefined;
 
   constructor(options: SceneOptions) {
     this.#withoutDaemon = options.withoutDaemon === true;
     this.dir = mkdtempSync(join(tmpdir(), `moor-e2e-${this.tag}-`));
     this.fifoDir = join(this.dir, "fifo");
     this.rootfs = join(this.dir, "rootfs");
-    this.daemon = new Daemon(this.dir, options.environment);
+    const gates = options.gated === true ? new Gates(join(this.dir, "gates")) : undefined;
+    this.#gates = gates;
+    const environment = { ...options.environment, ...gates?.environment };
+    this.daemon = new Daemon(this.dir, environment, gates === undefined ? undefined : gatedShimPath());
     this.ctr = new Ctr(this.daemon.address, this.namespace, this.rootfs);
     this.api = new ContainerdApi(this.daemon.address, this.namespace);
+  }
+
+  /** Of the shims that the daemon starts. @throws Error when they have none. */
+  get gates(): Gates {
+    if (this.#gates === undefined) throw new Error("the scene's shims have no gates");
+    return this.#gates;
   }
 
   readonly #undo: (() => void)[] = [];
