@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { suite, test } from "node:test";
 import { gates } from "../src/sys/gates.ts";
 import { DirectShim, shimAction, TestBundle } from "./harness/direct-shim.ts";
 import { onlyMoor } from "./harness/difference.ts";
@@ -126,112 +126,112 @@ function assertBeginning(events: readonly SeenEvent[]): void {
   assert.deepEqual(topics, happened.slice(0, topics.length));
 }
 
-for (const name of [...names.filter((each) => !/^(launch|remains)\./.test(each)), ...extra]) {
-  test(`steps: the shim is killed at ${name}`, async (t) => {
-    if (onlyMoor(t, "delete-knows-the-status")) return;
-    const stops = stopsOf();
-    const bundle = new TestBundle(scene, ["/bin/payload", "signals"], ownRootfs);
-    const shim = await DirectShim.startIn(scene, bundle, { environment: stops.environment, shim: gatedShimPath() });
-    const shimPid = await shim.shimPid();
-    const id = `${scene.tag}-${count}`;
-    const life: Life = {
-      shim,
-      out: fifoReader(scene, `out-${id}`, true),
-      execOut: fifoReader(scene, `exec-${id}`, true),
-      oracles: new Map(),
-    };
-    const from = sinkOf().events.length;
-    for (const [, comesBy, step] of steps) {
-      if (!comesBy.test(name)) {
-        await step(life);
-        continue;
+// Most of the time goes into waiting for the machine's init to reap what a dead shim has left.
+suite("steps", { concurrency: 4 }, () => {
+  for (const name of [...names.filter((each) => !/^(launch|remains)\./.test(each)), ...extra]) {
+    test(`steps: the shim is killed at ${name}`, async (t) => {
+      if (onlyMoor(t, "delete-knows-the-status")) return;
+      const stops = stopsOf();
+      const bundle = new TestBundle(scene, ["/bin/payload", "signals"], ownRootfs);
+      const shim = await DirectShim.startIn(scene, bundle, { environment: stops.environment, shim: gatedShimPath() });
+      const shimPid = await shim.shimPid();
+      const life: Life = {
+        shim,
+        out: fifoReader(scene, `${shim.id}.out`, true),
+        execOut: fifoReader(scene, `${shim.id}.exec`, true),
+        oracles: new Map(),
+      };
+      for (const [, comesBy, step] of steps) {
+        if (!comesBy.test(name)) {
+          await step(life);
+          continue;
+        }
+        stops.arm(name);
+        const cut = step(life).catch(() => undefined);
+        assert.equal(await stops.reached(name), shimPid);
+        await killed(shimPid);
+        await cut;
+        break;
       }
-      stops.arm(name);
-      const cut = step(life).catch(() => undefined);
-      assert.equal(await stops.reached(name), shimPid);
-      await killed(shimPid);
-      await cut;
-      break;
-    }
-    const answer = await deleteRemains(scene, shim);
-    await nothingIsLeft(scene, shim);
-    assertBeginning(sinkOf().events.slice(from));
-    const init = life.oracles.get("init");
-    const truth = init === undefined ? KILLED : ((await init.oracle.statusOf(init.pid)) ?? answer.exitStatus);
-    // The one step at which nobody can know: it has ended, and the shim had no time to write it down.
-    if (name === "exit.seen") assert.deepEqual([truth, answer.exitStatus], [INIT_STATUS, KILLED]);
-    else assert.equal(answer.exitStatus, truth, "what delete tells is what the kernel says");
-    if (recorded.includes(name as keyof typeof gates)) assert.equal(answer.exitStatus, INIT_STATUS);
-    if (drained.includes(name as keyof typeof gates)) assert.equal(await life.out.fifo.allText(), WHOLE_OUTPUT);
-    for (const { topic, fields } of sinkOf()
-      .events.slice(from)
-      .filter((event) => event.topic === "/tasks/exit")) {
-      const of = [...life.oracles.values()].find(({ pid }) => pid === fields["pid"]);
-      const said = await of?.oracle.statusOf(of.pid);
-      if (said !== undefined) assert.equal(fields["exitStatus"], said, topic);
-    }
-    // Once more does no harm and says the same.
-    assert.equal((await deleteRemains(scene, shim)).exitStatus, answer.exitStatus);
-    for (const { oracle } of life.oracles.values()) oracle.close();
-    shim.client.close();
-    life.out.remove();
-    life.execOut.remove();
-    bundle.remove();
-  });
-}
-
-for (const name of names.filter((each) => each.startsWith("launch."))) {
-  test(`steps: start is killed at ${name}`, async (t) => {
-    if (onlyMoor(t, "delete-knows-the-status")) return;
-    const stops = stopsOf();
-    const bundle = new TestBundle(scene, ["/bin/sleep", "1000"], ownRootfs);
-    stops.arm(name);
-    const options = { environment: stops.environment, shim: gatedShimPath() };
-    const starting = shimAction(scene, bundle, ["start"], options);
-    await killed(await stops.reached(name));
-    const result = await starting;
-    const socketPath = shimSocketPath(scene.daemon.address, scene.namespace, bundle.id);
-    if (name === "launch.ready" || name === "launch.serving") {
-      assert.equal(result.status, 0, "the parent had its word");
-    } else if (name === "launch.answering") {
-      // The shim is well, and nobody knows of it: it goes by itself after a while (idle-watch.ts), or when it is told to.
-      const [orphan] = markedProcesses(bundle.id);
-      assert.ok(orphan !== undefined && existsSync(socketPath));
-      process.kill(orphan.pid, "SIGTERM");
-      await until("the empty shim to go", 5_000, () => !isAlive(orphan.pid));
-    } else assert.notEqual(result.status, 0);
-    await deleteRemains(scene, { bundle });
-    await nothingIsLeft(scene, { id: bundle.id, socketPath });
-    // What is left in the socket's folder, its lock above all, keeps nobody from starting it again.
-    const shim = await DirectShim.startIn(scene, bundle);
-    assert.equal(shim.socketPath, socketPath);
-    await shim.end(scene);
-  });
-}
-
-for (const name of names.filter((each) => each.startsWith("remains."))) {
-  test(`steps: delete itself is killed at ${name}, and the next one does the rest and says the same`, async (t) => {
-    if (onlyMoor(t, "delete-knows-the-status")) return;
-    const stops = stopsOf();
-    const shim = await DirectShim.start(scene, ["/bin/payload", "signals"], ownRootfs);
-    const out = fifoReader(scene, `remains-${scene.tag}-${count}`, true);
-    await shim.create({ ...withMount(scene), stdout: out.path });
-    await shim.call("Start");
-    await out.fifo.untilText(/ready/);
-    await shim.call("Kill", { signal: 15 });
-    assert.equal((await shim.call("Wait")).exitStatus, INIT_STATUS);
-    await killed(await shim.shimPid());
-    stops.arm(name);
-    const deleting = shimAction(scene, shim.bundle, ["-bundle", shim.bundle.dir, "delete"], {
-      environment: stops.environment,
-      shim: gatedShimPath(),
+      const answer = await deleteRemains(scene, shim);
+      await nothingIsLeft(scene, shim);
+      const events = sinkOf().events.filter(({ containerId }) => containerId === shim.id);
+      assertBeginning(events);
+      const init = life.oracles.get("init");
+      const truth = init === undefined ? KILLED : ((await init.oracle.statusOf(init.pid)) ?? answer.exitStatus);
+      // The one step at which nobody can know: it has ended, and the shim had no time to write it down.
+      if (name === "exit.seen") assert.deepEqual([truth, answer.exitStatus], [INIT_STATUS, KILLED]);
+      else assert.equal(answer.exitStatus, truth, "what delete tells is what the kernel says");
+      if (recorded.includes(name as keyof typeof gates)) assert.equal(answer.exitStatus, INIT_STATUS);
+      if (drained.includes(name as keyof typeof gates)) assert.equal(await life.out.fifo.allText(), WHOLE_OUTPUT);
+      for (const { topic, fields } of events.filter((event) => event.topic === "/tasks/exit")) {
+        const of = [...life.oracles.values()].find(({ pid }) => pid === fields["pid"]);
+        const said = await of?.oracle.statusOf(of.pid);
+        if (said !== undefined) assert.equal(fields["exitStatus"], said, topic);
+      }
+      // Once more does no harm and says the same.
+      assert.equal((await deleteRemains(scene, shim)).exitStatus, answer.exitStatus);
+      for (const { oracle } of life.oracles.values()) oracle.close();
+      shim.client.close();
+      life.out.remove();
+      life.execOut.remove();
+      bundle.remove();
     });
-    await killed(await stops.reached(name));
-    await deleting;
-    assert.equal((await deleteRemains(scene, shim)).exitStatus, INIT_STATUS);
-    await nothingIsLeft(scene, shim);
-    shim.client.close();
-    out.remove();
-    shim.bundle.remove();
-  });
-}
+  }
+
+  for (const name of names.filter((each) => each.startsWith("launch."))) {
+    test(`steps: start is killed at ${name}`, async (t) => {
+      if (onlyMoor(t, "delete-knows-the-status")) return;
+      const stops = stopsOf();
+      const bundle = new TestBundle(scene, ["/bin/sleep", "1000"], ownRootfs);
+      stops.arm(name);
+      const options = { environment: stops.environment, shim: gatedShimPath() };
+      const starting = shimAction(scene, bundle, ["start"], options);
+      await killed(await stops.reached(name));
+      const result = await starting;
+      const socketPath = shimSocketPath(scene.daemon.address, scene.namespace, bundle.id);
+      if (name === "launch.ready" || name === "launch.serving") {
+        assert.equal(result.status, 0, "the parent had its word");
+      } else if (name === "launch.answering") {
+        // The shim is well, and nobody knows of it: it goes by itself after a while (idle-watch.ts), or when it is told to.
+        const [orphan] = markedProcesses(bundle.id);
+        assert.ok(orphan !== undefined && existsSync(socketPath));
+        process.kill(orphan.pid, "SIGTERM");
+        await until("the empty shim to go", 5_000, () => !isAlive(orphan.pid));
+      } else assert.notEqual(result.status, 0);
+      await deleteRemains(scene, { bundle });
+      await nothingIsLeft(scene, { id: bundle.id, socketPath });
+      // What is left in the socket's folder, its lock above all, keeps nobody from starting it again.
+      const shim = await DirectShim.startIn(scene, bundle);
+      assert.equal(shim.socketPath, socketPath);
+      await shim.end(scene);
+    });
+  }
+
+  for (const name of names.filter((each) => each.startsWith("remains."))) {
+    test(`steps: delete itself is killed at ${name}, and the next one does the rest and says the same`, async (t) => {
+      if (onlyMoor(t, "delete-knows-the-status")) return;
+      const stops = stopsOf();
+      const shim = await DirectShim.start(scene, ["/bin/payload", "signals"], ownRootfs);
+      const out = fifoReader(scene, `${shim.id}.out`, true);
+      await shim.create({ ...withMount(scene), stdout: out.path });
+      await shim.call("Start");
+      await out.fifo.untilText(/ready/);
+      await shim.call("Kill", { signal: 15 });
+      assert.equal((await shim.call("Wait")).exitStatus, INIT_STATUS);
+      await killed(await shim.shimPid());
+      stops.arm(name);
+      const deleting = shimAction(scene, shim.bundle, ["-bundle", shim.bundle.dir, "delete"], {
+        environment: stops.environment,
+        shim: gatedShimPath(),
+      });
+      await killed(await stops.reached(name));
+      await deleting;
+      assert.equal((await deleteRemains(scene, shim)).exitStatus, INIT_STATUS);
+      await nothingIsLeft(scene, shim);
+      shim.client.close();
+      out.remove();
+      shim.bundle.remove();
+    });
+  }
+});
