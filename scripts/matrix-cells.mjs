@@ -12,7 +12,6 @@ const runtimes = ["runc-1.1", "runc-1.3", "crun-1.28"];
 const whole = [
   ["containerd-1.6", "runc-1.1"],
   ["containerd-1.7", "runc-1.1"],
-  ["containerd-2.1", "runc-1.1"],
   ["containerd-2.1", "runc-1.3"],
   ["containerd-2.1", "crun-1.28"],
 ];

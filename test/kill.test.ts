@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TestContainer } from "./harness/container.ts";
 import { codeOf, GrpcCode } from "./harness/containerd-api.ts";
-import { meantDifference } from "./harness/difference.ts";
+import { meantDifference, onlyMoor } from "./harness/difference.ts";
 import { isAlive } from "./harness/processes.ts";
 import { useScene } from "./harness/scene.ts";
 import { until } from "./harness/until.ts";
@@ -49,6 +49,22 @@ test("kill: all reaches every process of the container", async () => {
   await until("all of the container's processes to be gone", 5_000, () => processes.every(({ pid }) => !isAlive(pid)));
   await exec.delete();
   await container.delete();
+});
+
+test("kill: all reaches every process with any signal, under every runtime", async (t) => {
+  // To runc from 1.2 on kill --all means init alone.
+  if (onlyMoor(t, "kill-all-reaches-all")) return;
+  const container = await TestContainer.run(scene, { args: ["/bin/payload", "signals"] });
+  const execs = [await container.exec(["/bin/payload", "signals"]), await container.exec(["/bin/payload", "signals"])];
+  for (const process of [container.init, ...execs]) await process.out.untilText(/ready/);
+  await container.init.kill(10, true);
+  for (const process of [container.init, ...execs]) await process.out.untilText(/^ready\nsignal 10\n$/);
+  for (const exec of execs) {
+    await exec.kill(15);
+    assert.equal((await exec.wait()).status, 15);
+    await exec.delete();
+  }
+  await container.remove();
 });
 
 test("kill: all on an exec concerns that exec alone", async () => {
