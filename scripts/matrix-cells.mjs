@@ -17,6 +17,8 @@ const whole = [
 ];
 /** These start their own daemons, or none: they have rows of their own. */
 const apart = ["daemon-upgrade", "bootstrap"];
+/** Says nothing of daemons: it compares speeds with those of the machine at rest. */
+const elsewhere = ["bench-guard"];
 
 const shown = (name) => name.replace("-", " ");
 
@@ -41,7 +43,7 @@ export function cells(endToEndFiles, part) {
     return ["containerd-1.7", "containerd-2.1"].map((daemon) => endToEnd(daemon, "runc-1.1", "short", files));
   }
   const isWhole = (daemon, runtime) => whole.some(([d, r]) => d === daemon && r === runtime);
-  const everything = endToEndFiles.filter((name) => !apart.includes(name));
+  const everything = endToEndFiles.filter((name) => !apart.includes(name) && !elsewhere.includes(name));
   const pairs = daemons.flatMap((daemon) => runtimes.map((runtime) => [daemon, runtime]));
   const upgrade = endToEnd("containerd-1.6", "runc-1.1", "upgrade and back", ["daemon-upgrade"]);
   const played = endToEnd("containerd-2.1", "runc-1.1", "start, container, pod", ["bootstrap"]);

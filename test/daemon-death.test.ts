@@ -1,10 +1,11 @@
 // The daemon dies and comes back: containers go on, nothing that happened meanwhile is lost.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { TestContainer } from "./harness/container.ts";
 import { meantDifference, onlyMoor } from "./harness/difference.ts";
+import { daemonVersion } from "./harness/repository.ts";
 import { useScene } from "./harness/scene.ts";
 import { shimPidOf } from "./harness/shim-process.ts";
 import { isAlive } from "./harness/processes.ts";
@@ -13,6 +14,12 @@ import { until } from "./harness/until.ts";
 const scene = useScene();
 /** Longer than the stock shim tries to get rid of an event (1 + 2 + 3 + 4 + 5 s). */
 const LONG_AWAY_MS = 17_000;
+
+/** containerd 1.7 and later throw a stopped task of the stock shim away when they start. */
+function losesStopped(t: TestContext): boolean {
+  const { major, minor } = daemonVersion();
+  return (major > 1 || minor >= 7) && onlyMoor(t, "pids-of-a-stopped-task");
+}
 
 async function restart(): Promise<void> {
   await scene.daemon.start();
@@ -49,7 +56,8 @@ test("daemon's death: an orderly stop leaves containers running too", async () =
   await container.remove();
 });
 
-test("daemon's death: what ended meanwhile is STOPPED with its true status, in Wait, Delete and event", async () => {
+test("daemon's death: what ended meanwhile is STOPPED with its true status, in Wait, Delete and event", async (t) => {
+  if (losesStopped(t)) return;
   const container = await TestContainer.run(scene, { args: ["/bin/payload", "signals"] });
   const { init } = container;
   await init.out.untilText(/ready/);
@@ -118,7 +126,8 @@ test("daemon's death: however long it is away, the events are delivered, in orde
   await container.delete();
 });
 
-test("daemon's death: many containers come back, running and stopped", async () => {
+test("daemon's death: many containers come back, running and stopped", async (t) => {
+  if (losesStopped(t)) return;
   const running: TestContainer[] = [];
   const ending: TestContainer[] = [];
   for (let i = 0; i < 5; i++) {
