@@ -3,6 +3,8 @@
 
 PREFIX ?= /usr/local
 DESTDIR ?=
+# How many inputs make fuzz makes.
+RUNS ?= 1000000
 # One test by a part of its file's name: make test T=exec
 T ?=
 # make sim: how many simulated lives, from which seed on; LIVES=1 tells that one with its log
@@ -11,8 +13,8 @@ SEED ?= 1
 
 BIN := node_modules/.bin
 
-.PHONY: help build check test test-matrix sim conformance demo bench install uninstall clean proto format types lint unit native js cli shim \
-	gates deps-build deps-test
+.PHONY: help build check test test-matrix sim fuzz conformance demo bench install uninstall clean proto format types lint unit native js \
+	cli shim gates deps-build deps-test deps-fuzz
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -72,6 +74,9 @@ deps-build:
 deps-test:
 	@scripts/deps test
 
+deps-fuzz:
+	@scripts/deps fuzz
+
 js: deps-build
 	scripts/build-js
 
@@ -96,6 +101,10 @@ lint: js
 
 unit: js
 	scripts/run-tests unit $(T)
+
+fuzz: js deps-fuzz ## hostile input under the sanitizers, long: RUNS=1000000 inputs from SEED
+	@$(MAKE) -s -j2 -C native hosts compiler fuzz shim-asan
+	scripts/fuzz $(RUNS) $(SEED)
 
 native: js
 	@echo "building and running the native tests, also under the sanitizers (the first time: a minute)"

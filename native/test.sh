@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs the native tests (test/native/*.ts) in the host itself: under the sanitizers, and in the static build. Called by
 # `make -C native test`, which builds both hosts first. `native/test.sh NAME...` runs only these. Comments at a
-# test's head may ask for a certain end: expect-exit, expect-stderr (a part of it), only (asan or musl).
+# test's head may ask for a certain end: expect-exit, expect-stderr (a part of it), only (asan or musl), and for seconds.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -31,9 +31,10 @@ for kind in asan musl; do
         only=$(wanted "$name" only)
         [ -n "$only" ] && [ "$only" != $kind ] && continue
         exit_wanted=$(wanted "$name" expect-exit)
+        seconds=$(wanted "$name" seconds)
         stderr_wanted=$(wanted "$name" expect-stderr)
         status=0
-        MOOR_TEST_MAIN=$name.js timeout 30 "$host" first söcond '' 2>"$out/stderr" </dev/null || status=$?
+        MOOR_TEST_MAIN=$name.js timeout "${seconds:-30}" "$host" first söcond '' 2>"$out/stderr" </dev/null || status=$?
         if [ "$status" -ne "${exit_wanted:-0}" ] || ! grep -qF -- "$stderr_wanted" "$out/stderr" ||
             grep -q '^not ok' "$out/stderr"; then
             failed=1

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +36,8 @@ enum {
 #ifndef TURN_CPU_SECONDS
 #define TURN_CPU_SECONDS 10
 #endif
+
+extern uint32_t js_hash_secret; // the engine's, by our patch
 
 static const JSMallocState *memory;
 static bool turn_is_timed;
@@ -139,6 +142,19 @@ static int turn_took_too_long(JSRuntime *runtime, void *opaque)
     return 1;
 }
 
+// Names that somebody else has chosen shall not all have one hash (native/patches/hash-secret.patch). Without random numbers,
+// early at boot, the time and the address of the stack are better than nothing.
+static void draw_hash_secret(void)
+{
+    uint32_t secret;
+    if (getrandom(&secret, sizeof secret, GRND_NONBLOCK) != sizeof secret) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        secret = (uint32_t)now.tv_nsec ^ (uint32_t)((uintptr_t)&now >> 4);
+    }
+    js_hash_secret = secret | 1; // even factors would lose bits
+}
+
 JSRuntime *moor_limits_new_runtime(void)
 {
     static const JSMallocFunctions functions = {
@@ -147,6 +163,7 @@ JSRuntime *moor_limits_new_runtime(void)
         .js_realloc = engine_realloc,
         .js_malloc_usable_size = engine_usable_size,
     };
+    draw_hash_secret();
     JSRuntime *runtime = JS_NewRuntime2(&functions, NULL);
     if (!runtime)
         return NULL;

@@ -122,3 +122,21 @@ test("numbers that do not fit are refused", () => {
   for (const number of [-1n, 2n ** 64n]) assert.throws(() => ownWriter().uint64(number), RangeError);
   assert.throws(() => ownWriter().int64(2n ** 63n), RangeError);
 });
+
+test("a length or group tag beyond 32 bits is refused, not taken for its low bits", () => {
+  // 2^32 + 1, then one byte.
+  const beyond = [0x81, 0x80, 0x80, 0x80, 0x10, 65];
+  assert.throws(() => ownReader(new Uint8Array(beyond)).string(), RangeError);
+  assert.throws(() => ownReader(new Uint8Array(beyond)).bytes(), RangeError);
+  assert.throws(() => ownReader(new Uint8Array(beyond)).skip(2), RangeError);
+  // The same length in more bytes than it takes is as good as any.
+  assert.equal(ownReader(new Uint8Array([0x81, 0x80, 0x80, 0x80, 0x00, 65])).string(), "A");
+  assert.throws(() => ownReader(new Uint8Array([0x00, 0x0c])).skip(3, 1), RangeError, "field 0 in a group");
+});
+
+test("a message of more fields than any real one has is refused", () => {
+  const reader = ownReader(new Uint8Array(1_000_000).fill(0x08));
+  assert.throws(() => {
+    while (reader.pos < reader.len) reader.uint32();
+  }, /more than 100000 fields/);
+});

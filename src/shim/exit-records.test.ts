@@ -73,3 +73,16 @@ test("readExitRecords: empty when there is no file or it makes no sense; odd ent
   const mixed = whole.replace('"c1"', '"bad":{"pid":1,"status":2,"exitedAt":"never"},"c1"');
   assert.deepEqual([...parseRecords(mixed)], [["c1", ofInit]]);
 });
+
+test("parseRecords: numbers that no answer can hold are left out", () => {
+  const good = '{"pid":1,"status":2,"exitedAt":"2026-01-02T03:04:05Z"}';
+  for (const [from, to] of [
+    ["1", "-1"],
+    ["1", "1.5"],
+    ["2", "4294967296"],
+    ["2026", "0001"],
+  ]) {
+    const text = `{"exits":{"a":${good.replace(from ?? "", to ?? "")},"b":${good}}}`;
+    assert.deepEqual([...parseRecords(text).keys()], ["b"], text);
+  }
+});

@@ -49,7 +49,7 @@ function change(random: Random, bytes: Uint8Array, other: Uint8Array, words: rea
     case 10:
       return spliced(bytes, at, at, Uint8Array.of(random.pick(edges), random.below(256)).subarray(random.below(2)));
     default:
-      if (!random.chance(0.05)) return spliced(bytes, at, at, repeated(random, piece(random, bytes), 64));
+      if (!random.chance(0.01)) return spliced(bytes, at, at, repeated(random, piece(random, bytes), 64));
       return spliced(bytes, at, at, repeated(random, piece(random, bytes), maxInputBytes));
   }
 }

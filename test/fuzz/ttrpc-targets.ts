@@ -13,8 +13,9 @@ import {
   unary,
 } from "ttrpc";
 import type { Random } from "../../sim/random.ts";
-import { CreateTaskRequest, KillRequest } from "../../src/api/task.ts";
+import { BinaryReader } from "../../src/api/wire.ts";
 import { ScriptedTimers, ScriptedTransport, turns } from "./loopback.ts";
+import { readAll } from "./message-targets.ts";
 import { joined } from "./mutate.ts";
 import { edgeNumber, randomMessage, varint } from "./protobuf.ts";
 import { demand, type Target } from "./target.ts";
@@ -32,11 +33,13 @@ const none = new Uint8Array();
 function makeServer(timers: ScriptedTimers): Server {
   const server = new Server({ timers, limits });
   const ok = (): Uint8Array => Uint8Array.of(1);
-  const request = { decode: CreateTaskRequest.decode, encode: () => ({ finish: () => none }) };
+  // By the shim's own reader in every engine.
+  const decode = (bytes: Uint8Array): string => readAll(new BinaryReader(bytes), bytes.length);
+  const fields = protoCodec({ decode, encode: () => ({ finish: () => none }) });
   server.add("s", {
     u: unary(raw, raw, (message) => message),
-    m: unary(protoCodec(request), raw, ok),
-    k: unary(protoCodec({ decode: KillRequest.decode, encode: request.encode }), raw, async () => ok()),
+    m: unary(fields, raw, ok),
+    k: unary(fields, raw, async () => ok()),
     w: unary(raw, raw, (_message, { cancellation }) => {
       return new Promise<Uint8Array>((resolve) => cancellation.onCancel(() => resolve(none)));
     }),

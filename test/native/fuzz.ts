@@ -1,6 +1,8 @@
 // The fuzz targets of test/fuzz inside the host: the engine and the C code under them take the same inputs as Node. A few
 // thousand inputs as a native test; scripts/fuzz asks for more, and compares the digests with Node's.
 
+// seconds: 120
+
 import sys from "sys";
 import { Failure, runPlan, type Surroundings } from "../fuzz/run.ts";
 import { allTargets } from "../fuzz/targets.ts";
@@ -54,7 +56,7 @@ const mostGrowthBytes = 256 * 1024;
 const seed = Number(setting("MOOR_FUZZ_SEED", "1"));
 const first = Number(setting("MOOR_FUZZ_FIRST", "0"));
 const chosen = allTargets().filter(({ name }) => [name, ""].includes(setting("MOOR_FUZZ_TARGET", "")));
-const count = Math.ceil(Number(setting("MOOR_FUZZ_RUNS", "4000")) / chosen.length);
+const count = Math.ceil(Number(setting("MOOR_FUZZ_RUNS", "2500")) / chosen.length);
 
 for (const target of chosen) {
   await check(`fuzz: ${target.name}`, async () => {

@@ -153,3 +153,18 @@ test("decodeRequest: what is broken is refused", () => {
     assert.throws(() => decoded(Uint8Array.from(bytes)), WireError, name);
   }
 });
+
+test("decodeRequest: metadata of more than 1,024 pairs is refused, as is a status of more details", () => {
+  const pair = [42, 2, 10, 0];
+  assert.equal(decoded(Uint8Array.from(new Array(1024).fill(pair).flat())).metadata?.get("")?.length, 1024);
+  assert.throws(() => decoded(Uint8Array.from(new Array(1025).fill(pair).flat())), /more than 1024 pairs/);
+  const details = new Array(1025).fill([26, 0]).flat() as number[];
+  const status = Uint8Array.from([10, 0x80 | (details.length & 0x7f), details.length >> 7, ...details]);
+  assert.throws(() => decodeResponse(status, 0, status.length, false), /more than 1024 details/);
+});
+
+test("statusFrame: a message of any length is cut at 16 Ki characters", () => {
+  const frame = statusFrame(1, new StatusError(3, "x".repeat(5_000_000)));
+  const { status } = decodeResponse(frame, headerBytes, frame.length, false);
+  assert.equal(status?.message, `${"x".repeat(16 * 1024)}… (cut)`);
+});
