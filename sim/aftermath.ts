@@ -21,12 +21,14 @@ export interface DeleteRun {
   readonly bundle: string;
   /** The exit that was told, and is to be answered; undefined: anything may be. */
   readonly told: Told | undefined;
+  /** How the inits of this container with this pid have ended, as the kernel knows it. */
+  readonly statusesOf: (id: string, pid: number) => readonly (number | undefined)[];
   readonly note: ((text: string) => void) | undefined;
   readonly broken: (text: string) => void;
 }
 
 /** Runs `delete` from its start to its exit. */
-export async function runDelete({ kernel, id, bundle, told, note, broken }: DeleteRun): Promise<void> {
+export async function runDelete({ kernel, id, bundle, told, statusesOf, note, broken }: DeleteRun): Promise<void> {
   kernel.fds.set(2, new Description("device", "standard error").share());
   const sys: Sys = { ...kernel.sys, args: [], environ: [] };
   const args = { action: "delete", namespace: "sim", id, address: "/run/daemon.sock", bundle } as const;
@@ -42,7 +44,9 @@ export async function runDelete({ kernel, id, bundle, told, note, broken }: Dele
     broken(
       `delete ${id} answers ${exitStatus}, pid ${pid}, ${at}; told was ${told.status}, pid ${told.pid}, ${told.at}`,
     );
-  if (told === undefined && exitStatus !== unknownStatus) note?.(`delete ${id} knows of an exit that was not told`);
+  // It may have been seen and recorded, and not told.
+  if (told === undefined && exitStatus !== unknownStatus && !statusesOf(id, pid).includes(exitStatus))
+    broken(`delete ${id} answers ${exitStatus}, pid ${pid}, and no process ended so`);
 }
 
 /** What should be gone after `delete`. */

@@ -43,6 +43,10 @@ export interface KernelOptions {
   /** Chance that a call fails that may. */
   readonly faultRate: number;
   readonly note: (text: string) => void;
+  /** A process writes to a pipe that nobody reads any more. */
+  readonly cutOff: (process: VirtualProcess) => void;
+  /** A process reads the end of its input. */
+  readonly inputEnded: (process: VirtualProcess) => void;
   /** A bug of the shim's has shown. */
   readonly broken: (text: string) => void;
   /** A program is started in a process: what it does from now on. False: there is no such program. */

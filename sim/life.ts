@@ -8,6 +8,7 @@ import { mortal } from "./death.ts";
 import { type ClockChange, Kernel } from "./kernel.ts";
 import { Loggers } from "./loggers.ts";
 import { Observer } from "./observer.ts";
+import type { VirtualProcess } from "./processes.ts";
 import { Random } from "./random.ts";
 import { type Reader, type StreamEnd } from "./reader.ts";
 import { FakeRuntime, type MadeProcess } from "./runtime.ts";
@@ -61,6 +62,7 @@ class Life {
   readonly #client: TaskClient;
   readonly #readers: Reader[] = [];
   readonly #streams = new Map<string, ReadonlyMap<number, StreamEnd>>();
+  readonly #closedInputs = new Set<string>();
   readonly #loggers: Loggers;
   /** Of the client's connections, the last. */
   #breakConnection: () => void = () => undefined;
@@ -102,10 +104,12 @@ class Life {
       for (const end of this.#streams.get(`${id}/`)?.values() ?? []) end.hasLeft = true;
     };
     this.#kernel = new Kernel(random, {
-      lastPid: random.pick([30, 30, 60]),
+      lastPid: random.pick([14, 20, 30]),
       faultRate: isCalm ? 0 : random.pick([0, 0.002, 0.02]),
       note,
       broken,
+      cutOff: (process) => this.#examineCutOff(process),
+      inputEnded: (process) => this.#examineInputEnd(process),
       clockChanges: changes,
       cgroupVersion: random.pick([1, 2, 2]),
       exec: (process, request) => this.#runtime.exec(process, request) || this.#loggers.exec(process, request),
@@ -231,6 +235,7 @@ class Life {
       readers: this.#readers,
       streams: this.#streams,
       loggers: this.#loggers,
+      closedInputs: this.#closedInputs,
       isCreating: (id) => this.#shim.isCreating(id),
       hasLeft: () => this.#shim.hasLeft(),
       isHealed: () => this.#isHealed,
@@ -286,7 +291,15 @@ class Life {
       const wanted = kernel.faults.has("writeText", "rename") ? undefined : told;
       for (let times = this.#random.between(1, 2); times > 0; times--) {
         this.#deletes++;
-        await runDelete({ kernel, id, bundle, told: wanted, note: this.#note, broken: (text) => this.#breaks(text) });
+        await runDelete({
+          kernel,
+          id,
+          bundle,
+          told: wanted,
+          statusesOf: (containerId, pid) => this.#observer.statusesOf(containerId, pid),
+          note: this.#note,
+          broken: (text) => this.#breaks(text),
+        });
       }
       await sleep(20);
       for (const left of examineRemains(kernel, this.#runtime, id, bundle)) this.#breaks(`left by delete: ${left}`);
@@ -301,6 +314,20 @@ class Life {
     this.#daemon.comeBack();
     this.#loggers.trouble = 0;
     for (const reader of this.#readers) reader.hurry();
+  }
+
+  /** Readers come and go, and no process hears of it, unless something has failed. */
+  #examineCutOff(process: VirtualProcess): void {
+    if (!this.#isCalm || this.#kernel.isEnded || !this.#runtime.made.some((made) => made.process === process)) return;
+    this.#breaks(`${process.what} is cut off from its output`);
+  }
+
+  /** Clients come and go here too: the end of the input comes when it is asked for. */
+  #examineInputEnd(process: VirtualProcess): void {
+    if (!this.#isCalm || this.#kernel.isEnded) return;
+    const made = this.#runtime.made.find((each) => each.process === process);
+    if (made === undefined || this.#closedInputs.has(`${made.containerId}/${made.execId}`)) return;
+    this.#breaks(`${process.what}'s input has ended, and nobody has closed it`);
   }
 
   /** An exit is being told: what it wrote is where its reader finds it, and an out-of-memory kill was told before. */

@@ -47,8 +47,8 @@ export const mutants: readonly Mutant[] = [
     "    for (const child of this.#held.size > 0 ? [] : this.#owned.values()) {\n      const exit",
   ]),
   mutant("reaper", reaper, "while something is held, strangers behind it are not looked for", [
-    "for (const pid of readChildren(this.#sys)) {",
-    "for (const pid of [] as Pid[]) {",
+    "for (const pid of readChildren(this.#sys)) {\n        if (this.#owned.has(pid) || this.#held.has(pid)) continue;\n        const",
+    "for (const pid of [] as Pid[]) {\n        const",
   ]),
   mutant("reaper", reaper, "a process that has ended before it is claimed is not told as ended", [
     "    if (seen !== undefined) {\n      this.#settle([seen]);",
@@ -59,8 +59,8 @@ export const mutants: readonly Mutant[] = [
     "",
   ]),
   mutant("reaper", reaper, "a claimed zombie stays held, and is reaped as an orphan", [
-    "    this.#held.delete(pid);\n    const child",
-    "    const child",
+    "    this.#held.delete(pid);\n    this.#strays",
+    "    this.#strays",
   ]),
   mutant("reaper", reaper, "one SIGCHLD is one exit", [
     "      if (this.#settle(this.#look())) this.#lookAgain = true;\n",
@@ -123,17 +123,7 @@ export const mutants: readonly Mutant[] = [
     "(await settledWithin(context.sys, 0, gone)) || true",
   ]),
   mutant("exits", exits, "what init has left alive is not killed", ["  await killRest();\n", ""]),
-  mutant("exits", exits, "the exit is not recorded in the bundle", [
-    '      records.add(execId === "" ? containerId : execId, { pid, status: exitStatus, atNs: exitedAtNs });\n',
-    "",
-  ]),
-  mutant(
-    "exits",
-    exits,
-    "the exit is recorded after it was told",
-    ["  events.exited(data);\n  GATE", "  GATE"],
-    ["  const { data } = process;\n", "  const { data } = process;\n  events.exited(data);\n"],
-  ),
+  mutant("exits", container, "the exit is not recorded in the bundle", ["    recordExit(this.#exits, process);\n", ""]),
   mutant("exits", exits, "an out-of-memory kill is not looked for before the exit", ["  lookForOom();\n", ""]),
   mutant("exits", container, "the exit of a start under way is forgotten", [
     "      this.#early.set(process, exit);\n",
@@ -148,8 +138,8 @@ export const mutants: readonly Mutant[] = [
     "",
   ]),
   mutant("exits", container, "a kill of a container made from a checkpoint, not started, says that it has ended", [
-    "      if (process.owned === undefined && process.data.exitStatus === undefined) {",
-    "      if (process === null) {",
+    "isUnborn = process.owned === undefined && process.data.exitStatus === undefined;",
+    "isUnborn = process === null;",
   ]),
   mutant("exits", container, "a slow pause is told after the container's deletion", [
     'if (this.init.happened(done).kind === "to") tell();',
@@ -195,8 +185,8 @@ export const mutants: readonly Mutant[] = [
     "      this.#queue.unshift(request);\n      this.#queuedBytes += request.length;\n    }\n    if (",
   ]),
   mutant("publisher", publisher, "an event whose delivery failed is dropped", [
-    "        if (code === undefined || retriedCodes.includes(code)) throw error;\n",
-    "        if (code === undefined || retriedCodes.includes(code)) {\n          this.#queue.shift();\n          throw error;\n        }\n",
+    "        if (code === undefined) throw error;\n",
+    "        if (code === undefined) {\n          this.#queue.shift();\n          throw error;\n        }\n",
   ]),
   mutant("publisher", publisher, "every third event is sent twice", [
     "      this.#queue.shift();\n      this.#queuedBytes -= request.length;",
@@ -211,7 +201,7 @@ export const mutants: readonly Mutant[] = [
     "        else if (this.#retry === undefined) this.#pump();\n",
     "",
   ]),
-  mutant("publisher", publisher, "the file of events is read from a wrong place", [
+  mutant("publisher", "src/shim/spool.ts", "the file of events is read from a wrong place", [
     "this.#start += 4 + record.length;",
     "this.#start += record.length;",
   ]),
@@ -251,7 +241,7 @@ export const mutants: readonly Mutant[] = [
   ),
 
   mutant("undoing", create, "what a runtime that was killed has half made is left", [
-    "if (!(thrown instanceof RuntimeError) || thrown.killed) await forget(",
+    "if (!hasRefused(thrown)) await forget(",
     "if (thrown === null) await forget(",
   ]),
   mutant("undoing", create, "the mounts of a Create that failed are left", [

@@ -136,6 +136,12 @@ export class Observer {
     return this.#containers.get(containerId)?.init.exit;
   }
 
+  /** How the inits of this container with this pid have ended: the kernel's word. */
+  statusesOf(containerId: string, pid: number): readonly (number | undefined)[] {
+    const mine = this.#made.filter((made) => made.containerId === containerId && made.execId === "");
+    return mine.filter(({ process }) => process.pid === pid).map(statusOf);
+  }
+
   /** Nothing is to come any more. */
   end(): void {
     for (const { init } of this.#containers.values()) this.#broken(`${init.what} was created and never deleted`);

@@ -101,6 +101,7 @@ export class Program {
     const bytes = Uint8Array.from({ length: count }, (_, i) => output.written + i);
     const written = pipe.write(bytes);
     if (written === EPIPE) {
+      this.#kernel.options.cutOff(this.#process);
       this.#kernel.processes.killed(this.#process, SIGPIPE);
       return;
     }
@@ -121,6 +122,7 @@ export class Program {
     if (pipe === undefined || this.#kernel.random.chance(0.3)) return;
     const bytes = pipe.read(64);
     if (!isErrno(bytes) && bytes.length === 0) {
+      this.#kernel.options.inputEnded(this.#process);
       if (this.#kernel.random.chance(0.5)) this.#exit();
       return;
     }

@@ -27,6 +27,8 @@ export interface World {
   /** By "container/exec": who reads its output, by fd, as it was last accepted. */
   readonly streams: Map<string, ReadonlyMap<number, StreamEnd>>;
   readonly loggers: Loggers;
+  /** By "container/exec": CloseIO has been asked for. */
+  readonly closedInputs: Set<string>;
   /** Its Create is under way in the shim. */
   readonly isCreating: (id: string) => boolean;
   /** Shutdown was obeyed. */
@@ -278,6 +280,7 @@ export class Scenario {
         return;
       }
       case 11:
+        this.#world.closedInputs.add(`${id}/${execId}`);
         await client.call(random.pick(["ResizePty", "CloseIO"]), { id, execId, width: 80, height: 25, stdin: true });
         return;
       case 12: {
@@ -331,7 +334,10 @@ export class Scenario {
       return;
     }
     this.#claim(streams, execId);
-    if (random.chance(0.1)) await client.call("CloseIO", { id, execId, stdin: true });
+    if (random.chance(0.1)) {
+      this.#world.closedInputs.add(`${id}/${execId}`);
+      await client.call("CloseIO", { id, execId, stdin: true });
+    }
     const waiting = random.chance(0.8) ? this.#wait(execId) : undefined;
     await sleep(random.delay(30));
     const started = await client.call("Start", { id, execId });

@@ -75,7 +75,7 @@ export function startShim(surroundings: ShimSurroundings): Shim {
       return daemon.connect();
     },
     spoolPath: "/run/events.spool",
-    memoryLimitBytes: 1024,
+    memoryLimitBytes: random.pick([150, 1024]),
   });
   const stream = eventStream(
     sys,

@@ -97,6 +97,8 @@ export class Container {
     const { sys, log } = this.#context;
     const { pid } = this.init.data;
     if (this.init.owned !== undefined) this.#watch = new ExecutionWatch(sys, this.init.owned);
+    // Somebody may have asked between the restore and this.
+    this.#oomWatch?.stop();
     try {
       this.#cgroup = findCgroup(sys, pid);
       this.#oomWatch = this.#cgroup.watchOom(() => this.#events.outOfMemory(this.id));
@@ -257,10 +259,7 @@ export class Container {
     GATE: passGate(this.#context.sys, "kill.sent");
   }
 
-  /**
-   * Lets a frozen container run on: a frozen process of cgroup v1 does not even die of SIGKILL. The cgroup is asked and not
-   * the state, as a runtime may fail after it has frozen the container.
-   */
+  // A frozen process of cgroup v1 does not even die of SIGKILL. A runtime may have failed after it has frozen it.
   #thaw(why: string): void {
     try {
       const cgroup = this.#lookForCgroup();
