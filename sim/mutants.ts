@@ -196,7 +196,10 @@ export const mutants: readonly Mutant[] = [
     "if (full || !this.#spool.empty || this.#unspooled.length > 0) {",
     "if (full) {",
   ]),
-  mutant("publisher", publisher, "there is no second try", ["        this.#retryLater();\n", ""]),
+  mutant("publisher", publisher, "there is no second try", [
+    "        this.#retryLater();\n",
+    "        this.#retry = 0 as TimerId;\n",
+  ]),
   mutant("publisher", publisher, "what is published while a delivery ends waits for the next event", [
     "        else if (this.#retry === undefined) this.#pump();\n",
     "",
