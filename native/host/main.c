@@ -23,6 +23,7 @@ int main(int argc, char **argv)
 {
     open_standard_fds();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a file that may not grow (RLIMIT_FSIZE) is an error of its writer, and no reason to end
     signal(SIGCHLD, SIG_DFL); // one who starts us with it ignored would have the kernel reap our children, unseen
     JSContext *ctx = moor_engine_start(argc, argv, environ);
     int status = moor_engine_run(ctx, "main.js");

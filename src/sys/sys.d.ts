@@ -128,7 +128,7 @@ export interface Sys {
   pollStart(fd: Fd, events: number, fn: (events: number) => void): Status;
   pollChange(fd: Fd, events: number): Status;
   pollStop(fd: Fd): Status;
-  /** Blocks these signals and calls fn for each from the loop (signalfd). May be called once. It keeps the loop alive. SIGPIPE is always ignored. */
+  /** Blocks these signals and calls fn for each from the loop (signalfd). May be called once. It keeps the loop alive. SIGPIPE and SIGXFSZ are always ignored. */
   signalStart(signals: readonly number[], fn: (signal: number, senderPid: Pid) => void): Status;
 
   /** Blocks the whole process (nanosleep): only for the short-lived `start`, before the loop has been used. */
