@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { Status } from "../src/api/process.ts";
 import { onlyMoor } from "./harness/difference.ts";
-import { DirectShim } from "./harness/direct-shim.ts";
+import { DirectShim, type Method } from "./harness/direct-shim.ts";
 import { execSpec, fifoReader, onlyTheShimIsLeft, ownRootfs, useFaultScene, withMount } from "./harness/fault-scene.ts";
 import { HeldRuntime, runtimeOptions, runtimeScript } from "./harness/held-runtime.ts";
 import { isAlive } from "./harness/processes.ts";
@@ -89,6 +89,87 @@ for (const when of ["before", "after"] as const) {
     await shim.call("Kill", { execId: "e", signal: 9 });
     assert.equal((await shim.call("Wait", { execId: "e" })).exitStatus, 137);
     await shim.call("Delete", { execId: "e" });
+    await shim.end(scene);
+  });
+}
+
+/** Commands that make no process: what a client asks, and what there must be, whatever became of the runtime, once it is asked again. */
+const others: readonly (readonly [
+  command: string,
+  ask: (shim: DirectShim) => Promise<unknown>,
+  before: readonly Method[],
+  state: Status,
+])[] = [
+  ["pause", (shim) => shim.call("Pause"), [], Status.PAUSED],
+  ["resume", (shim) => shim.call("Resume"), ["Pause"], Status.RUNNING],
+  [
+    "update",
+    (shim) => shim.call("Update", { resources: { typeUrl: "", value: Buffer.from("{}") } }),
+    [],
+    Status.RUNNING,
+  ],
+];
+
+for (const [command, ask, before, state] of others) {
+  for (const when of ["before", "after"] as const) {
+    test(`faults: the runtime is killed ${when} its ${command}: asked again, it is done, and its event told once`, async (t) => {
+      if (stockDiffers(t)) return;
+      const runtime = new HeldRuntime(scene, command, when);
+      const shim = await DirectShim.start(scene, ["/bin/sleep", "1000"]);
+      await shim.create({ options: runtime.options });
+      await shim.call("Start");
+      for (const method of before) await shim.call(method);
+      const asking = ask(shim).then(
+        () => true,
+        (fault: unknown) => fault,
+      );
+      process.kill(await runtime.held(), "SIGKILL");
+      runtime.letThrough();
+      const answer = await asking;
+      if (answer !== true) {
+        assertSentence(command, await faultOf(command, Promise.reject(answer as Error)), [Code.UNKNOWN], /signal 9/);
+        await ask(shim);
+      }
+      assert.equal((await shim.call("State")).status, state);
+      if (state === Status.PAUSED) await shim.call("Resume");
+      await shim.call("Kill", { signal: 9 });
+      assert.equal((await shim.call("Wait")).exitStatus, 137);
+      await shim.call("Delete");
+      const own = () => sinkOf().events.filter(({ containerId }) => containerId === shim.id);
+      await until("the delete to be told", 5_000, () => own().at(-1)?.topic === "/tasks/delete");
+      const change = command === "update" ? [] : ["/tasks/paused", "/tasks/resumed"];
+      const topics = own().map(({ topic }) => topic);
+      assert.deepEqual(topics, ["/tasks/create", "/tasks/start", ...change, "/tasks/exit", "/tasks/delete"]);
+      await shim.end(scene);
+    });
+  }
+}
+
+for (const when of ["before", "after"] as const) {
+  test(`faults: the runtime is killed ${when} its delete: asked again, it is done, told once, and nothing is left`, async (t) => {
+    if (stockDiffers(t)) return;
+    const runtime = new HeldRuntime(scene, "delete", when);
+    const shim = await DirectShim.start(scene, ["/bin/sh", "-c", "exit 3"], ownRootfs);
+    await shim.create({ ...withMount(scene), options: runtime.options });
+    await shim.call("Start");
+    assert.equal((await shim.call("Wait")).exitStatus, 3);
+    const deleting = shim.call("Delete").then(
+      () => true,
+      (fault: unknown) => fault,
+    );
+    process.kill(await runtime.held(), "SIGKILL");
+    runtime.letThrough();
+    const answer = await deleting;
+    if (answer !== true) {
+      assertSentence("Delete", await faultOf("Delete", Promise.reject(answer as Error)), [Code.UNKNOWN], /signal 9/);
+      assert.equal((await shim.call("State")).status, Status.STOPPED);
+      assert.equal((await shim.call("Delete")).exitStatus, 3);
+    }
+    const own = () => sinkOf().events.filter(({ containerId }) => containerId === shim.id);
+    await until("the delete to be told", 5_000, () => own().at(-1)?.topic === "/tasks/delete");
+    const topics = own().map(({ topic }) => topic);
+    assert.deepEqual(topics, ["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"]);
+    await onlyTheShimIsLeft(scene, shim);
     await shim.end(scene);
   });
 }

@@ -11,6 +11,7 @@ import { deleteRemains, useFaultScene } from "./harness/fault-scene.ts";
 import { Gates, gatedShimPath } from "./harness/gates.ts";
 import type { OciSpec } from "./harness/oci-spec.ts";
 import { isAlive } from "./harness/processes.ts";
+import { findInPath } from "./harness/repository.ts";
 import { until } from "./harness/until.ts";
 
 const { scene, sink: sinkOf } = useFaultScene();
@@ -139,4 +140,27 @@ test("leaving: events that the daemon did not take are delivered by delete, in o
   assert.equal(sink.events.length, from + 4);
   shim.client.close();
   shim.bundle.remove();
+});
+
+test("leaving: a group whose shim is of another make goes on with that one, whose address start gives", async (t) => {
+  if (stockDiffers(t)) return;
+  const stock = findInPath("containerd-shim-runc-v2");
+  if (stock === undefined) return t.diagnostic("there is no stock shim");
+  const group = inGroup(scene.newId("group"));
+  const first = await DirectShim.startIn(scene, new TestBundle(scene, ["/bin/true"], group), { shim: stock });
+  const pid = await first.shimPid();
+  const second = await DirectShim.start(scene, ["/bin/sh", "-c", "exit 7"], group);
+  assert.equal(second.socketPath, first.socketPath);
+  assert.equal(await second.shimPid(), pid);
+  await second.create();
+  await second.call("Start");
+  assert.equal((await second.call("Wait")).exitStatus, 7);
+  await second.call("Delete");
+  await second.call("Shutdown").catch(() => undefined);
+  await until("the stock shim to be gone", 10_000, () => !isAlive(pid));
+  for (const shim of [first, second]) {
+    shim.client.close();
+    await deleteRemains(scene, shim);
+    shim.bundle.remove();
+  }
 });

@@ -290,17 +290,17 @@ export class Container {
       await this.#changing;
       return;
     }
-    const changing = run().then(
-      () => {
-        // The container may have ended meanwhile, and even be deleted: then that is what was told last.
-        if (this.init.happened(done).kind === "to") tell();
-      },
-      (thrown: unknown) => {
-        this.init.happened(failed);
-        if (request === "pause") this.#thaw("that could not be paused");
-        throw MoorError.from(thrown);
-      },
-    );
+    const changed = (): void => {
+      // The container may have ended meanwhile, and even be deleted: then that is what was told last.
+      if (this.init.happened(done).kind === "to") tell();
+    };
+    const changing = run().then(changed, (thrown: unknown) => {
+      // The runtime may fail, or be killed, when it has done its work.
+      if (request === "resume" && this.#cgroup?.isFrozen() === false) return changed();
+      this.init.happened(failed);
+      if (request === "pause") this.#thaw("that could not be paused");
+      throw MoorError.from(thrown);
+    });
     this.#changing = changing;
     await changing;
   }
