@@ -89,6 +89,7 @@ function fdCalls(kernel: Kernel): Partial<Sys> {
         kernel.open(new Description("pipe", "pipe for writing", { target: pipe })),
       ];
     },
+    readable: (fd) => kernel.find(fd)?.source?.bytes ?? EBADF,
     setNonblock: (fd) => (kernel.find(fd) === undefined ? EBADF : 0),
     fchown: (fd) => (kernel.find(fd) === undefined ? EBADF : 0),
     seek: (fd, offset) => {
@@ -140,6 +141,8 @@ function statOf({ files }: Kernel, node: Node): FileStat {
 
 function open(kernel: Kernel, path: string, flags: number): Fd | Errno {
   const { files } = kernel;
+  const own = /^\/proc\/self\/fd\/(\d+)$/.exec(path)?.[1];
+  if (own !== undefined) return openAgain(kernel, Number(own) as Fd);
   let node = files.get(path);
   if (node === undefined) {
     if ((flags & O_CREAT) === 0) return ENOENT;
@@ -160,6 +163,13 @@ function open(kernel: Kernel, path: string, flags: number): Fd | Errno {
   }
   if (node.kind === "file" && (flags & O_TRUNC) !== 0) node.bytes = new Uint8Array(0);
   return kernel.open(new Description("file", path, { node }));
+}
+
+/** A FIFO of which the shim has a read end, for writing: the only such open there is. */
+function openAgain(kernel: Kernel, fd: Fd): Fd | Errno {
+  const pipe = kernel.find(fd)?.source;
+  if (pipe === undefined) return ENOENT;
+  return kernel.open(new Description("pipe", `fd ${fd} again, for writing`, { target: pipe }));
 }
 
 function writeText(kernel: Kernel, path: string, text: string, flags: number): Status {

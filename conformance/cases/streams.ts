@@ -3,10 +3,11 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Status } from "../../src/api/process.ts";
+import { run } from "../../test/harness/command.ts";
 import { FifoReader, FifoWriter, holdFifo, visitFifo } from "../../test/harness/fifo.ts";
 import { patternBytes, PatternChecker } from "../../test/harness/pattern.ts";
 import { until, within } from "../../test/harness/until.ts";
-import { type Case, same } from "../case.ts";
+import { type Case, demand, same } from "../case.ts";
 import type { Shim } from "../shim.ts";
 
 const mib = 1 << 20;
@@ -165,6 +166,27 @@ export const streamCases: readonly Case[] = [
         },
         () => `${checker.position} of 40000 came`,
       );
+      checker.end(40_000);
+    },
+  },
+  {
+    id: "streams.waiting-reader-after-the-exit",
+    title: "A reader that waits for a writer",
+    demand:
+      "A reader that opens the FIFO as programs do (open waits for a writer) after the exit gets the unread bytes and the end of file.",
+    why: "`cat`, and containerd's own client when it is back, open it so; they would wait for ever.",
+    source: "fifo(7): opening for reading waits for a writer; containerd/fifo: openFifo",
+    async run(ground) {
+      const shim = await idle(ground);
+      const exec = await shim.addExec(["/bin/payload", "pattern", "40000"], { output: "unread" });
+      const leave = [exec.request.stdout, exec.request.stderr].map(holdFifo);
+      await exec.start();
+      for (const close of leave) close();
+      same("the status", (await exec.wait()).exitStatus, 0);
+      const read = await run(["cat", exec.request.stdout], { deadlineMs: 4_000 }).catch(() => undefined);
+      demand(read !== undefined, "a reader that opens the FIFO after the exit waits in vain for 4 s");
+      const checker = new PatternChecker();
+      checker.feed(read.stdoutBytes);
       checker.end(40_000);
     },
   },

@@ -37,6 +37,8 @@ export class FakeKernel {
   readonly logged: string[] = [];
   /** What read finds, by what the fd stands for: bytes, or 0 at the end. */
   readonly readings = new Map<string, number>();
+  /** Bytes that nobody has read yet, by what the fd stands for. */
+  readonly unread = new Map<string, number>();
   /** fds that wait in the console socket. */
   arriving: string[] = [];
   peerUid = 0;
@@ -198,6 +200,7 @@ export class FakeKernel {
       },
       dup: (fd) => (this.#fails(`dup ${this.#named(fd)}`) ? EMFILE : this.#open(`${this.#named(fd)} again`)),
       fchown: (fd, uid, gid) => (this.#fails(`chown ${this.#named(fd)} ${uid}:${gid}`) ? EMFILE : 0),
+      readable: (fd) => this.unread.get(this.#named(fd)) ?? 0,
       setNonblock: (fd) => (this.#fails(`nonblock ${this.#named(fd)}`) ? EMFILE : 0),
       close: (fd) => this.#close(fd),
       stat: (path) => {
@@ -206,6 +209,11 @@ export class FakeKernel {
         return { mode: { fifo: 0o010600, file: 0o100600, folder: 0o040700 }[kind] } as never;
       },
       open: (path, flags) => {
+        const own = /^\/proc\/self\/fd\/(\d+)$/.exec(path)?.[1];
+        if (own !== undefined) {
+          const again = `write ${this.#named(Number(own) as Fd)}`;
+          return this.#fails(again) ? EMFILE : this.#open(again);
+        }
         if ((flags & 0o100) === 0 && !this.files.has(path)) return ENOENT;
         const how = (flags & 0o10000000) !== 0 ? "path of" : (flags & 1) === 0 ? "read" : "write";
         return this.#fails(`open ${path}`) ? EMFILE : this.#open(`${how} ${path}`);

@@ -6,6 +6,7 @@ import { MoorError, must } from "../sys/error.ts";
 import { O_WRONLY } from "../sys/flags.ts";
 import type { Log } from "../sys/log.ts";
 import type { Fd, PumpEnd, PumpId, Sys } from "../sys/sys.d.ts";
+import { LateReaders } from "./late-readers.ts";
 
 export type StreamName = "stdin" | "stdout" | "stderr";
 
@@ -50,6 +51,7 @@ export class Stream {
   /** A second fd of the source, so that a target that fails does not cut the process off. */
   #spare: Fd | undefined;
   #pump: PumpId | undefined;
+  #lateReaders: LateReaders | undefined;
   /** Bytes of pumps that are over. */
   #bytes = 0n;
   #resolveEnded: () => void = () => undefined;
@@ -133,6 +135,7 @@ export class Stream {
 
   /** Holds the FIFO open no longer: from now on it is the clients who keep the stream going, or end it. */
   letGo(): void {
+    this.#lateReaders?.stop();
     this.#close("kept");
     this.#close("spare");
   }
@@ -170,6 +173,7 @@ export class Stream {
     this.#close("spare");
     // A client who writes to a process that no longer reads shall be told so.
     if (this.name === "stdin") this.#close("kept");
+    else if (this.#kept !== undefined) this.#lateReaders = new LateReaders(this.#sys, this.#kept);
     this.#end();
   }
 
