@@ -32,7 +32,7 @@ sim: js ## LIVES simulated lives of the shim from SEED on, and what they have se
 	node --enable-source-maps build/js/sim/run.js $(LIVES) $(SEED)
 
 test-matrix: build gates ## table of daemon x runtime x tests, as root, most of an hour; PART=short: CI's; README=1: into the README
-	@scripts/deps matrix
+	@scripts/deps matrix || echo "without what is missing: cells that need it say so"
 	scripts/test-matrix $(or $(PART),all)
 	$(if $(README),scripts/test-matrix readme)
 
