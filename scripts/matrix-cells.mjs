@@ -8,7 +8,7 @@ const lifeFiles = ["run", "exec", "exit-status", "kill", "group", "mixed-shims",
 /** Daemons and runtimes by the names of scripts/fetch-daemons. */
 const daemons = ["containerd-1.6", "containerd-1.7", "containerd-2.1"];
 const runtimes = ["runc-1.1", "runc-1.3", "crun-1.28"];
-/** Pairs that get every end-to-end test: each daemon with the runtime of its time, each runtime with some daemon. */
+/** Pairs that get every test that goes through the daemon: each daemon with the runtime of its time, and crun. */
 const whole = [
   ["containerd-1.6", "runc-1.1"],
   ["containerd-1.7", "runc-1.1"],
@@ -22,7 +22,7 @@ const elsewhere = ["bench-guard"];
 
 const shown = (name) => name.replace("-", " ");
 
-/** @returns a cell that runs end-to-end test files; "all" stands for all but those that have their own rows. */
+/** @returns a cell that runs these end-to-end test files. */
 function endToEnd(daemon, runtime, suite, files) {
   return {
     daemon: shown(daemon),
@@ -34,7 +34,7 @@ function endToEnd(daemon, runtime, suite, files) {
 }
 
 /**
- * @param endToEndFiles the names of all end-to-end test files, without ".test.js".
+ * @param endToEndFiles the end-to-end test files: { name, alone }; `alone` are those that start shims by hand.
  * @param part "all", or "short": what continuous integration has the time for.
  */
 export function cells(endToEndFiles, part) {
@@ -43,17 +43,21 @@ export function cells(endToEndFiles, part) {
     return ["containerd-1.7", "containerd-2.1"].map((daemon) => endToEnd(daemon, "runc-1.1", "short", files));
   }
   const isWhole = (daemon, runtime) => whole.some(([d, r]) => d === daemon && r === runtime);
-  const everything = endToEndFiles.filter((name) => !apart.includes(name) && !elsewhere.includes(name));
+  const others = endToEndFiles.filter(({ name }) => !apart.includes(name) && !elsewhere.includes(name));
+  const names = (alone) => others.filter((file) => file.alone === alone).map(({ name }) => name);
   const pairs = daemons.flatMap((daemon) => runtimes.map((runtime) => [daemon, runtime]));
+  // The first daemon is there for its programs, with which some of these files compare.
+  const alone = (runtime) => endToEnd(daemons[0], runtime, "the shim alone", names(true));
   const upgrade = endToEnd("containerd-1.6", "runc-1.1", "upgrade and back", ["daemon-upgrade"]);
   const played = endToEnd("containerd-2.1", "runc-1.1", "start, container, pod", ["bootstrap"]);
   return [
     ...pairs.map(([daemon, runtime]) =>
       isWhole(daemon, runtime)
-        ? endToEnd(daemon, runtime, "every end-to-end test", everything)
+        ? endToEnd(daemon, runtime, "everything through it", names(false))
         : endToEnd(daemon, runtime, "lives of containers", lifeFiles),
     ),
     { ...upgrade, daemon: "containerd 1.6, 1.7, 2.1" },
     { ...played, daemon: "containerd 2.3 (its protocol, played)" },
+    ...runtimes.map((runtime) => ({ ...alone(runtime), daemon: "none" })),
   ];
 }

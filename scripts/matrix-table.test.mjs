@@ -53,10 +53,11 @@ test("withTable: stands between its two lines, and only there", () => {
 });
 
 test("cells: every file is in some cell, and no cell is there twice", () => {
-  const all = cells(["run", "exec", "bootstrap", "daemon-upgrade", "another"], "all");
+  const files = ["run", "exec", "daemon-upgrade", "another"].map((name) => ({ name, alone: false }));
+  const all = cells([...files, { name: "bootstrap", alone: true }, { name: "lonely", alone: true }], "all");
   const words = all.map(({ daemon, runtime, suite }) => `${daemon} ${runtime} ${suite}`);
   assert.equal(new Set(words).size, words.length);
-  for (const file of ["another", "bootstrap", "daemon-upgrade"])
+  for (const file of ["another", "bootstrap", "daemon-upgrade", "lonely"])
     assert.ok(all.some(({ command }) => command.includes(file)));
   assert.ok(cells([], "short").length > 0);
 });

@@ -11,7 +11,7 @@ import { shimPidOf } from "./harness/shim-process.ts";
 import { isAlive } from "./harness/processes.ts";
 import { until } from "./harness/until.ts";
 
-const scene = useScene();
+const scene = useScene({ holdsEvents: true });
 /** Longer than the stock shim tries to get rid of an event (1 + 2 + 3 + 4 + 5 s). */
 const LONG_AWAY_MS = 17_000;
 
@@ -21,10 +21,7 @@ function losesStopped(t: TestContext): boolean {
   return (major > 1 || minor >= 7) && onlyMoor(t, "pids-of-a-stopped-task");
 }
 
-async function restart(): Promise<void> {
-  await scene.daemon.start();
-  scene.events.subscribe(scene.api, scene.namespace);
-}
+const restart = (): Promise<void> => scene.restart();
 
 test("daemon's death: container, output and input go on, and it knows them again afterwards", async () => {
   const container = await TestContainer.run(scene, { args: ["/bin/cat"], stdin: true });

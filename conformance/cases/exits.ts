@@ -131,12 +131,13 @@ export const exitCases: readonly Case[] = [
   {
     id: "exit.command-not-executable",
     title: "A command that cannot be executed (126)",
-    demand: 'Create or Start fails, and the error holds the runtime\'s words "permission denied".',
-    why: "Docker makes the exit code 126 of these words.",
+    demand:
+      'Create or Start fails, and the error holds the runtime\'s words: "permission denied" of runc, "not executable" of crun.',
+    why: "Docker makes the exit code 126 of runc's words.",
     source: "moby daemon/errors.go: translateContainerdStartErr",
     async run(ground) {
       const text = await errorOfCommand(ground, "/etc/passwd");
-      demand(/permission denied/i.test(text), () => `the error is "${shorten(text)}"`);
+      demand(/permission denied|not executable/i.test(text), () => `the error is "${shorten(text)}"`);
     },
   },
   {

@@ -57,13 +57,13 @@ export async function start(sys: Sys, args: ShimArguments): Promise<Uint8Array |
   const plan = await makePlan(sys, args);
   const cgroup = plan.input.shimCgroup === "" ? undefined : await import("./shim-cgroup.ts");
   makeSocketFolder(sys, plan.socketFolder);
+  // Without the lock first: dozens of starts of one group wait for one busy shim at once, and not one behind the other.
+  const served = await joinServing(sys, plan);
+  if (served !== undefined) return encodeAnswer(sys, plan, served);
   const folder = lockSocketFolder(sys, plan.socketFolder, lockPatienceMs);
   GATE: passGate(sys, "launch.locked");
-  const joined = answers(sys, plan.socketPath)
-    ? (await import("./join.ts")).joinShim(sys, plan.socketPath, args.id)
-    : undefined;
+  const joined = await joinServing(sys, plan);
   if (joined !== undefined) {
-    writeAddress(sys, plan);
     folder.unlock();
     return encodeAnswer(sys, plan, joined);
   }
@@ -89,6 +89,17 @@ export async function start(sys: Sys, args: ShimArguments): Promise<Uint8Array |
   serve(sys, setup);
   GATE: passGate(sys, "launch.serving");
   return undefined;
+}
+
+/**
+ * Joins the shim that serves the group; whoever holds the lock knows that nobody is about to make one.
+ * @returns the version of the task API that it speaks; undefined when there is none.
+ */
+async function joinServing(sys: Sys, plan: Plan): Promise<TaskVersion | undefined> {
+  if (!answers(sys, plan.socketPath)) return undefined;
+  const joined = (await import("./join.ts")).joinShim(sys, plan.socketPath, plan.args.id);
+  if (joined !== undefined) writeAddress(sys, plan);
+  return joined;
 }
 
 /** "6.1.0-18-amd64" and the like. @throws MoorError failed_precondition for a kernel that lacks what the shim needs. */

@@ -8,7 +8,7 @@ import {
   CreateContainerResponse,
   DeleteContainerRequest,
 } from "../../src/api/daemon/containers.ts";
-import { SubscribeRequest } from "../../src/api/daemon/events.ts";
+import { PublishRequest, SubscribeRequest } from "../../src/api/daemon/events.ts";
 import * as tasks from "../../src/api/daemon/tasks.ts";
 import { Envelope } from "../../src/api/types.ts";
 
@@ -147,6 +147,12 @@ export class ContainerdApi {
 
   list(): Promise<tasks.ListTasksResponse> {
     return this.#task("List", tasks.ListTasksRequest, tasks.ListTasksResponse, { filter: "" });
+  }
+
+  /** Publishes an event without content. */
+  async publish(topic: string): Promise<void> {
+    const event = { typeUrl: "google.protobuf.Empty", value: new Uint8Array() };
+    await this.call("events.v1.Events/Publish", PublishRequest, emptyCodec, { topic, event });
   }
 
   /** Calls `onEvent` for each event of the namespace until the returned function is called. */

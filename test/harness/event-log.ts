@@ -46,11 +46,21 @@ export function decodeEvent(envelope: Envelope): SeenEvent {
 export class EventLog {
   readonly all: SeenEvent[] = [];
   #cancel: () => void = () => undefined;
+  #probes = 0;
 
   /** Subscribes (again, after the daemon was gone). */
   subscribe(api: ContainerdApi, namespace: string): void {
     this.#cancel();
     this.#cancel = api.subscribe(namespace, (envelope) => this.all.push(decodeEvent(envelope)));
+  }
+
+  /** Waits until the daemon really sends what happens: an event of our own has come back. */
+  async untilSubscribed(api: ContainerdApi): Promise<void> {
+    const probe = `/moor/probe-${this.#probes++}`;
+    await until("the subscription to events", 10_000, async () => {
+      await api.publish(probe);
+      return this.all.some(({ topic }) => topic === probe);
+    });
   }
 
   close(): void {

@@ -2,7 +2,7 @@
 // scene's tag, and the proof at the end that nothing is left.
 
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before } from "node:test";
@@ -12,6 +12,7 @@ import { Daemon } from "./daemon.ts";
 import { EventLog } from "./event-log.ts";
 import { Gates, gatedShimPath } from "./gates.ts";
 import { assertNothingLeft, clearAway } from "./leaks.ts";
+import { shimPath, testsMoor } from "./repository.ts";
 import { makeRootfs } from "./rootfs.ts";
 import type { SceneNames } from "./scene-names.ts";
 
@@ -20,6 +21,8 @@ export interface SceneOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** The shim has gates (harness/gates.ts), which `Scene.gates` stops. */
   readonly gated?: boolean;
+  /** Events of shims wait until the test has subscribed, also when containerd comes back: see restart(). */
+  readonly holdsEvents?: boolean;
   /** No containerd: the tests drive shims themselves. */
   readonly withoutDaemon?: boolean;
   /** What a test file needs before its first test, once containerd runs. */
@@ -41,6 +44,7 @@ export class Scene implements SceneNames {
 
   readonly #withoutDaemon: boolean;
   readonly #gates: Gates | undefined;
+  readonly #holdsEvents: boolean;
 
   constructor(options: SceneOptions) {
     this.#withoutDaemon = options.withoutDaemon === true;
@@ -50,7 +54,9 @@ export class Scene implements SceneNames {
     const gates = options.gated === true ? new Gates(join(this.dir, "gates")) : undefined;
     this.#gates = gates;
     const environment = { ...options.environment, ...gates?.environment };
-    this.daemon = new Daemon(this.dir, environment, gates === undefined ? undefined : gatedShimPath());
+    const shimFile = gates === undefined ? undefined : gatedShimPath();
+    this.#holdsEvents = options.holdsEvents === true && testsMoor;
+    this.daemon = new Daemon(this.dir, environment, this.#holdsEvents ? this.#makeHoldingShim() : shimFile);
     this.ctr = new Ctr(this.daemon.address, this.namespace, this.rootfs);
     this.api = new ContainerdApi(this.daemon.address, this.namespace);
   }
@@ -72,9 +78,29 @@ export class Scene implements SceneNames {
     mkdirSync(this.fifoDir);
     mkdirSync(join(this.dir, "tmp"));
     await makeRootfs(this.rootfs);
-    if (this.#withoutDaemon) return;
+    if (!this.#withoutDaemon) await this.restart();
+  }
+
+  /** Starts containerd, for the first time or again, and subscribes; events that are held come once that is done. */
+  async restart(): Promise<void> {
+    rmSync(this.#eventsLink, { force: true });
     await this.daemon.start();
     this.events.subscribe(this.api, this.namespace);
+    if (!this.#holdsEvents) return;
+    await this.events.untilSubscribed(this.api);
+    symlinkSync(`${this.daemon.address}.ttrpc`, this.#eventsLink);
+  }
+
+  get #eventsLink(): string {
+    return join(this.dir, "events");
+  }
+
+  /** A script in front of the shim that has its events go by a link: containerd keeps none for those who subscribe later. */
+  #makeHoldingShim(): string {
+    const script = join(this.dir, "holding-shim");
+    const lines = ["#!/bin/sh", `TTRPC_ADDRESS=${this.#eventsLink} exec ${shimPath()} "$@"`, ""];
+    writeFileSync(script, lines.join("\n"), { mode: 0o755 });
+    return script;
   }
 
   /** A new id for a container or a group; the leak check knows it. */
