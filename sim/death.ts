@@ -26,16 +26,18 @@ const wall: Readonly<Record<string, unknown>> = {
   timerStop: undefined,
 };
 
-/**
- * The same calls, for a process that dies when it makes this many of them: `died` is asked then, once, whether it does.
- * `diesSoon` has it die after so many from now.
- */
-export function mortal(
-  sys: Sys,
-  callsToLive: number,
-  died: () => boolean,
-): { readonly sys: Sys; diesSoon(calls: number): void } {
-  let left = callsToLive;
+export interface Mortal {
+  /** Its calls of the kernel. */
+  readonly sys: Sys;
+  /** It dies when it makes this many more calls. */
+  diesAt(calls: number): void;
+  /** It is dead. */
+  die(): void;
+}
+
+/** A process that may die: `died` is asked when it is to die at a call, once, whether it does. */
+export function mortal(sys: Sys, died: () => boolean): Mortal {
+  let left = Number.POSITIVE_INFINITY;
   const wrapped: Record<string, unknown> = { ...sys };
   for (const [name, call] of Object.entries(sys)) {
     if (typeof call !== "function" || harmless.includes(name)) continue;
@@ -52,8 +54,16 @@ export function mortal(
   }
   return {
     sys: wrapped as unknown as Sys,
-    diesSoon: (calls) => {
+    diesAt: (calls) => {
       left = Math.min(left, calls);
     },
+    die: () => {
+      left = 0;
+    },
   };
+}
+
+/** One that is not killed. */
+export function immortal(sys: Sys): Mortal {
+  return { sys, diesAt: () => undefined, die: () => undefined };
 }

@@ -103,6 +103,15 @@ export class Faults {
     return [...this.injected.keys()].some((name) => calls.some((call) => name.startsWith(`${call} `)));
   }
 
+  /** Nothing fails meanwhile. */
+  without<T>(fn: () => T): T {
+    const { rate } = this;
+    this.rate = 0;
+    const value = fn();
+    this.rate = rate;
+    return value;
+  }
+
   /** The same calls, some of which fail. */
   around(sys: Partial<Sys>, { kindOf, lose }: Surroundings): Sys {
     if (this.rate === 0) return sys as Sys;

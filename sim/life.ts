@@ -2,9 +2,8 @@
 // temper drawn from the seed; run until nothing happens any more, and searched for what must not be.
 
 import { examineRemains, runDelete } from "./aftermath.ts";
-import type { Sys } from "../src/sys/sys.d.ts";
 import { Daemon } from "./daemon.ts";
-import { mortal } from "./death.ts";
+import { immortal, mortal } from "./death.ts";
 import { type ClockChange, Kernel } from "./kernel.ts";
 import { Loggers } from "./loggers.ts";
 import { Observer } from "./observer.ts";
@@ -49,6 +48,9 @@ export async function live(seed: number, wantsLog: boolean, clockIsSet = true): 
   return life.story();
 }
 
+/** When the shim is killed. */
+type Fate = "lives" | "at a moment" | "at a call" | "at an exit";
+
 class Life {
   readonly #seed: number;
   readonly #log: string[] = [];
@@ -66,6 +68,8 @@ class Life {
   readonly #loggers: Loggers;
   /** Of the client's connections, the last. */
   #breakConnection: () => void = () => undefined;
+  /** Nothing that the shim does has an effect any more. */
+  readonly #wallOff: () => void;
   /** The shim has been killed. */
   #isKilled = false;
   #broken: string | undefined;
@@ -118,12 +122,17 @@ class Life {
     this.#daemon = new Daemon(this.#kernel.timeline, random, isCalm ? 0 : random.pick([0, 0.1, 0.5]));
     this.#observer = new Observer(this.#runtime.made, () => this.#kernel.timeline.nowMs, broken);
     this.#observer.onExit = (made) => this.#examineExit(made, temper.forks > 0);
-    const { sys, diesSoon } = this.#mortality();
-    let exitsToDeath = random.between(1, 3);
+    const fate = random.chance(0.15) ? random.pick<Fate>(["at a moment", "at a call", "at an exit"]) : "lives";
+    const { sys, diesAt, die } =
+      fate === "lives" ? immortal(this.#kernel.sys) : mortal(this.#kernel.sys, () => this.#kill());
+    this.#wallOff = die;
+    let exitsToDeath = fate === "at an exit" ? random.between(1, 3) : 0;
     const published = (topic: string): void => {
-      // In the midst of telling an exit, which must have been recorded by then.
-      if (topic === "/tasks/exit" && --exitsToDeath === 0) diesSoon(random.between(1, 4));
+      // In the midst of telling it: it must have been recorded by then.
+      if (topic === "/tasks/exit" && --exitsToDeath === 0) diesAt(random.between(1, 4));
     };
+    if (fate === "at a call") diesAt(random.between(20, 1500));
+    if (fate === "at a moment") this.#kernel.timeline.after(random.delay(2000), () => this.#kill());
     this.#shim = startShim({
       kernel: this.#kernel,
       sys,
@@ -140,14 +149,6 @@ class Life {
     };
     const hasFaults = (): boolean => this.#kernel.faults.count > 0;
     this.#client = new TaskClient(connect, hasFaults, this.#kernel.timeline, this.#note, broken);
-  }
-
-  #mortality(): { readonly sys: Sys; diesSoon(calls: number): void } {
-    const { sys } = this.#kernel;
-    const random = this.#random;
-    const dies = random.chance(0.1);
-    if (!dies) return { sys, diesSoon: () => undefined };
-    return mortal(sys, random.chance(0.5) ? random.between(20, 1500) : Number.POSITIVE_INFINITY, () => this.#kill());
   }
 
   story(): Story {
@@ -250,7 +251,6 @@ class Life {
         this.#brokenConnections++;
         this.#breakConnection();
       });
-    if (random.chance(0.08)) void sleep(random.delay(2000)).then(() => this.#kill());
     await Promise.all(scenarios.map((scenario) => scenario.walk()));
     if (this.#isKilled) return this.#afterDeath(scenarios, sleep);
     this.#isDone = true;
@@ -275,6 +275,7 @@ class Life {
     if (this.#isDone || this.#isKilled) return false;
     this.#note?.("the shim is killed");
     this.#isKilled = true;
+    this.#wallOff();
     this.#kernel.endProcess();
     return true;
   }

@@ -8,8 +8,7 @@ import { eventStream } from "../src/shim/event-sink.ts";
 import { Publisher } from "../src/shim/publisher.ts";
 import { SocketTransport, timersOf } from "../src/shim/socket-transport.ts";
 import { TaskService } from "../src/shim/task-service.ts";
-import { grpcCodes, MoorError } from "../src/sys/error.ts";
-import { isErrno } from "../src/sys/errno.ts";
+import { grpcCodes, MoorError, must } from "../src/sys/error.ts";
 import { SIGCHLD } from "../src/sys/flags.ts";
 import type { Log, LogFields } from "../src/sys/log.ts";
 import type { Fd, Sys } from "../src/sys/sys.d.ts";
@@ -126,10 +125,10 @@ export function startShim(surroundings: ShimSurroundings): Shim {
     },
   });
   tasks.register(server);
-  const listenFd = bound(sys);
+  const listenFd = kernel.faults.without(() => listen(sys));
   const buffer = new Uint8Array(1024);
   const acceptor = new Acceptor({ sys, log }, listenFd, (fd) => server.accept(new SocketTransport(sys, fd, buffer)));
-  begin(acceptor);
+  kernel.faults.without(() => acceptor.begin());
   const socketBytes = random.pick([96, 4096, 4096, 4096]);
   return {
     reaper,
@@ -161,23 +160,8 @@ export function startShim(surroundings: ShimSurroundings): Shim {
 }
 
 /** `start` has done it before, and failed if it could not. */
-function bound(sys: Sys): Fd {
-  for (;;) {
-    const fd = sys.unixBind(socketPath);
-    if (isErrno(fd)) continue;
-    if (!isErrno(sys.listen(fd, 16))) return fd;
-    sys.close(fd);
-    sys.unlink(socketPath);
-  }
-}
-
-/** So has it with this. */
-function begin(acceptor: Acceptor): void {
-  for (;;) {
-    try {
-      return acceptor.begin();
-    } catch {
-      // The kernel had no memory for a watch: `start` would say so, and this life would be none.
-    }
-  }
+function listen(sys: Sys): Fd {
+  const fd = must(sys.unixBind(socketPath), `bind ${socketPath}`);
+  must(sys.listen(fd, 16), `listen at ${socketPath}`);
+  return fd;
 }
