@@ -44,15 +44,27 @@ test("moor ps: running ones, with -a all, with -q their ids; JSON for programs",
   const line = await moor.line(runs);
   assert.ok(line);
   const table = (await moor.ok("ps")).split("\n");
-  assert.match(table[0] ?? "", /^ID +NAMESPACE +PID +STATUS +EXIT +SHIM +DAEMON$/);
-  const cells = [runs, scene.namespace, line.pid, "running", "-", line.shimPid, "none"];
+  assert.match(table[0] ?? "", /^ID +NAMESPACE +PID +STATUS +SINCE +EXIT +EXECS +SHIM +VERSION +MEMORY +DAEMON$/);
+  const cells = [
+    runs,
+    scene.namespace,
+    line.pid,
+    "running",
+    "\\w+",
+    "-",
+    "-",
+    line.shimPid,
+    "moor \\S+",
+    "\\S+iB",
+    "none",
+  ];
   assert.match(table[1] ?? "", new RegExp(`^${cells.join(" +")}$`));
   assert.equal(table.length, 3);
   assert.equal(await moor.ok("ps", "-q"), `${runs}\n`);
   assert.deepEqual((await moor.ok("ps", "-a", "-q")).trim().split("\n").sort(), [runs, ended].sort());
   const stopped = (await moor.line(ended)) as PsLine;
   assert.deepEqual(
-    { ...stopped, pid: 0, shimPid: 0, exitedAt: "" },
+    { ...stopped, pid: 0, shimPid: 0, exitedAt: "", since: "", shimVersion: "", shimMemory: 0 },
     {
       id: ended,
       namespace: scene.namespace,
@@ -63,6 +75,12 @@ test("moor ps: running ones, with -a all, with -q their ids; JSON for programs",
       shimPid: 0,
       bundle: join(moor.root, scene.namespace, ended),
       daemon: "none",
+      since: "",
+      execs: [],
+      connections: 0,
+      shim: "moor",
+      shimVersion: "",
+      shimMemory: 0,
     },
   );
   assert.ok(Math.abs(Date.parse(stopped.exitedAt ?? "") - Date.now()) < 60_000);

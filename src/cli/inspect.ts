@@ -7,6 +7,7 @@ import type { StateResponse } from "../api/task.ts";
 import { CliError } from "./cli-error.ts";
 import { type Container, addressOf, isMoorShim, wasMoorShim } from "./inventory.ts";
 import { isStill, programOf } from "./proc.ts";
+import { cgroupLinesOf, figuresOf, textOfFile } from "./proc-figures.ts";
 import { ShimClient, instantOf } from "./shim-client.ts";
 
 /**
@@ -88,16 +89,30 @@ export async function standingOf(container: Container, timeoutMs: number): Promi
 function standingWithoutShim(container: Container): Standing {
   const record = container.folder?.readRecord();
   const exit = recordedExit(container);
-  const pid = record?.pid ?? 0;
-  const lives = exit === undefined && record?.pidStartTime !== undefined && isStill(pid, record.pidStartTime);
+  const pid = record?.pid ?? notedPid(container);
+  const lives =
+    exit === undefined &&
+    (record?.pidStartTime === undefined ? isInCgroupOf(pid, container.id) : isStill(pid, record.pidStartTime));
   return {
     status: exit !== undefined ? "stopped" : lives ? "orphaned" : "unknown",
-    pid,
+    pid: record !== undefined || lives ? pid : 0,
     exit,
     shimPid: undefined,
     state: undefined,
     isMoor: container.owner === "moor" || wasMoorShim(container),
   };
+}
+
+/** Init's pid as the runtime wrote it into the bundle; 0 when it has not. */
+function notedPid(container: Container): number {
+  const pid = Number(textOfFile(join(container.bundle, "init.pid")) ?? "");
+  return Number.isInteger(pid) && pid > 0 ? pid : 0;
+}
+
+/** Whether a process is this container's beyond doubt: pids come again, names of cgroups with the whole id do not. */
+function isInCgroupOf(pid: number, id: string): boolean {
+  if (pid === 0 || figuresOf(pid)?.state === "Z") return false;
+  return cgroupLinesOf(pid).some((line) => line.split(/[/:]/).some((name) => name === id || name === `${id}.scope`));
 }
 
 /** How it ended, by the record that the shim writes before it announces an exit. */

@@ -4,16 +4,12 @@ import { Command, CommanderError, Option } from "commander";
 import type { Context } from "./context.ts";
 import { CliError, exitCodes } from "./cli-error.ts";
 import { openLog } from "./log.ts";
+import { formatOption, parseFormat } from "./output.ts";
 import { paintFor } from "./paint.ts";
+import { addLiveCommands } from "./program-live.ts";
 import { colorChoices, type GlobalFlags, logLevels, readConfigFile, settingsOf } from "./settings.ts";
 import { parseSignal } from "./signals.ts";
 import { moorVersion } from "./version.ts";
-
-/** What became of the arguments: the command (for the meaning of a failure) and its exit status. */
-export interface Outcome {
-  readonly command: string;
-  readonly status: number;
-}
 
 /**
  * Runs the command that the arguments (without node and the script) name. `onCommand` hears its name before it runs.
@@ -66,6 +62,7 @@ function makeProgram(setStatus: (status: number) => void, onCommand: (name: stri
   const act = async (run: (context: Context) => Promise<number>): Promise<void> => {
     setStatus(await run(await openContext(program.opts<GlobalFlags>())));
   };
+  addLiveCommands({ program, command, act });
 
   command("run <bundle> [args...]", "run a bundle without a daemon; ARGS after -- take the place of its arguments")
     .usage("[-t] [-d] [--rm] [--id ID] [--runtime-path RUNC] BUNDLE [-- ARGS]")
@@ -108,7 +105,7 @@ function makeProgram(setStatus: (status: number) => void, onCommand: (name: stri
       }),
     );
 
-  command("ps", "list the containers of moor's shims")
+  command("ps", "list the containers of the shims of this machine, moor's and others'")
     .option("-a, --all", "those that have ended, too")
     .option("-q, --quiet", "only ids")
     .option("--no-trunc", "whole ids")
@@ -120,7 +117,7 @@ function makeProgram(setStatus: (status: number) => void, onCommand: (name: stri
           all: flags["all"] === true,
           quiet: flags["quiet"] === true,
           trunc: flags["trunc"] !== false,
-          format: flags["format"] as "table" | "json",
+          format: parseFormat(flags["format"] as string),
         });
       }),
     );
@@ -168,7 +165,7 @@ function makeProgram(setStatus: (status: number) => void, onCommand: (name: stri
     );
 
   command("version", "print the versions of everything that takes part")
-    .addOption(formatOption())
+    .addOption(new Option("--format <format>", "how to print").choices(["table", "json"]).default("table"))
     .action((flags: Record<string, unknown>) =>
       act(async (context) => {
         const { versionCommand } = await import("./version.ts");
@@ -177,10 +174,6 @@ function makeProgram(setStatus: (status: number) => void, onCommand: (name: stri
     );
 
   return program;
-}
-
-function formatOption(): Option {
-  return new Option("--format <format>", "how to print").choices(["table", "json"]).default("table");
 }
 
 async function openContext(flags: GlobalFlags): Promise<Context> {

@@ -5,6 +5,7 @@ import { type Client, type Codec, protoCodec } from "ttrpc";
 import { connect } from "ttrpc/node";
 import { Empty } from "../api/google/protobuf/empty.ts";
 import type { Any } from "../api/google/protobuf/any.ts";
+import type { ProcessInfo } from "../api/process.ts";
 import type { Timestamp } from "../api/google/protobuf/timestamp.ts";
 import * as task from "../api/task.ts";
 import { CliError, errnoOf, textOf } from "./cli-error.ts";
@@ -108,6 +109,24 @@ export class ShimClient {
 
   async kill(id: string, signal: number, all: boolean): Promise<void> {
     await this.#call("Kill", protoCodec(task.KillRequest), nothing, { id, execId: "", signal, all }, runtimeTimeoutMs);
+  }
+
+  async pause(id: string): Promise<void> {
+    await this.#call("Pause", protoCodec(task.PauseRequest), nothing, { id }, runtimeTimeoutMs);
+  }
+
+  async resume(id: string): Promise<void> {
+    await this.#call("Resume", protoCodec(task.ResumeRequest), nothing, { id }, runtimeTimeoutMs);
+  }
+
+  /** Every process of the container, as the runtime or its cgroup tells. */
+  async pids(id: string): Promise<ProcessInfo[]> {
+    return (await this.#call("Pids", protoCodec(task.PidsRequest), protoCodec(task.PidsResponse), { id })).processes;
+  }
+
+  /** Figures of the container's cgroup: an Any of the Metrics of cgroups v1 or v2. */
+  async stats(id: string): Promise<Any | undefined> {
+    return (await this.#call("Stats", protoCodec(task.StatsRequest), protoCodec(task.StatsResponse), { id })).stats;
   }
 
   async resize(id: string, columns: number, rows: number): Promise<void> {

@@ -37,6 +37,12 @@ export interface PsLine {
   readonly shimPid: number | null;
   readonly bundle: string;
   readonly daemon: string;
+  readonly since: string | null;
+  readonly execs: readonly string[];
+  readonly connections: number | null;
+  readonly shim: string | null;
+  readonly shimVersion: string | null;
+  readonly shimMemory: number | null;
 }
 
 export class MoorCommand {
