@@ -41,7 +41,7 @@ demo: ## a container run, left, met again and ended, as a story; DAEMON=containe
 
 bench: build ## start-up, memory, speed beside the stock shims; QUICK=1: a short run; ONLY=B7,B8: those
 	@scripts/deps matrix
-	bench/run $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+	bench/run $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(RECORD),--record)
 
 # Cases whose id begins so (ONLY=kill,exec), those that take minutes too (SLOW=1), results for programs (JSON=FILE).
 conformance: build deps-test ## cases for any containerd shim: RUNTIME=io.containerd.runc.v2 or a path; Moor's column beside it

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -44,7 +45,7 @@ static void write_all(int fd, const void *from, size_t size)
 {
     for (size_t done = 0; done < size;) {
         ssize_t count = write(fd, (const uint8_t *)from + done, size - done);
-        if (count < 0 && errno == EPIPE)
+        if (count < 0 && (errno == EPIPE || errno == ECONNRESET))
             return; // the shim has ended
         if (count < 0 && errno != EINTR)
             fail("write");
@@ -181,6 +182,7 @@ static int relay(const char *path)
 
 int main(int argc, char **argv)
 {
+    signal(SIGPIPE, SIG_IGN); // a shim that leaves does not wait for its last answer
     if (argc == 3 && strcmp(argv[1], "serve") == 0)
         return serve(argv[2]);
     if (argc == 3 && strcmp(argv[1], "relay") == 0)

@@ -193,8 +193,13 @@ export class BenchShim {
     const argv = [programs.stopwatch, "run", ...place, this.side.program, ...flags, "-id", id, ...words];
     const { stdout, stderr } = await run(argv, {
       cwd: this.bundle.dir,
-      // As containerd calls a shim.
-      env: { PATH: process.env["PATH"], GOMAXPROCS: "2", TTRPC_ADDRESS: `${daemonAddress}.ttrpc` },
+      // As containerd calls a shim; and for a build with the sampler, where its stacks go.
+      env: {
+        PATH: process.env["PATH"],
+        GOMAXPROCS: "2",
+        TTRPC_ADDRESS: `${daemonAddress}.ttrpc`,
+        MOOR_PROFILE: process.env["MOOR_PROFILE"],
+      },
       deadlineMs: callWithinMs,
     });
     const [, ns, status, output = ""] = /^(\d+) (\d+)\n([^]*)$/.exec(stdout) ?? [];

@@ -22,7 +22,16 @@ export class LineProgram {
       this.#rest = lines.pop() as string;
       for (const line of lines) onLine(line);
     });
-    this.#ended = new Promise((resolve) => this.#child.on("close", () => resolve()));
+    this.#ended = new Promise((resolve) => {
+      this.#child.on("close", (status, signal) => {
+        // It ends when it is told to, or with its shim; anything else makes the figures after it worthless.
+        if (signal !== null || status !== 0) {
+          process.stderr.write(`bench: ${this.#name} ended: ${signal ?? status}\n`);
+          process.exitCode = 1;
+        }
+        resolve();
+      });
+    });
   }
 
   /** Starts a program whose first line is "ready", and waits for that. */

@@ -9,8 +9,9 @@ import { findCast } from "./cast.ts";
 import { catalogue, type Measure } from "./catalogue.ts";
 import { drawChart } from "./chart.ts";
 import { type Figure, meetsAim, ratioToBetter } from "./figure.ts";
-import { machineFacts } from "./machine.ts";
+import { type Facts, machineFacts } from "./machine.ts";
 import { Progress } from "./progress.ts";
+import type { Extent } from "./round.ts";
 import { Stage } from "./stage.ts";
 import { summarise } from "./statistics.ts";
 import { formatTable, type Titles } from "./table.ts";
@@ -20,12 +21,16 @@ const { values } = parseArgs({
     quick: { type: "boolean", default: false },
     only: { type: "string" },
     json: { type: "string", default: `${repositoryDir()}/build/bench.json` },
+    record: { type: "boolean", default: false },
   },
 });
 const wanted = values.only?.split(",") ?? Object.keys(catalogue);
 for (const id of wanted) {
   if (catalogue[id] === undefined) throw new Error(`there is no figure ${id}: ${Object.keys(catalogue).join(", ")}`);
 }
+
+const explanation = `Medians [quartiles], or the 99th percentile where a line says so; the ratio is to the better of the two stock
+shims (95 % confidence interval by bootstrap). KB are kibibytes, as in /proc.`;
 
 const progress = new Progress();
 /** Ctrl-C ends the measuring at its next step, so that what was started is ended too. */
@@ -35,24 +40,25 @@ const stage = new Stage();
 try {
   await stage.open(await findCast());
   const facts = await machineFacts(stage);
-  const names = Math.max(...Object.keys(facts).map((name) => name.length));
-  for (const [name, value] of Object.entries(facts)) process.stdout.write(`${name.padEnd(names)}  ${value}\n`);
+  process.stdout.write(formatFacts(facts));
   const extent = { isQuick: values.quick, tell: (text: string) => progress.tell(text) };
   const figures: Figure[] = [];
-  for (const id of wanted) figures.push(...(await (catalogue[id] as Measure)(stage, extent)));
+  for (const id of wanted) figures.push(...(await measured(id, extent)));
   progress.end();
   const titles: Titles = {
     conmon: "conmon",
     ...Object.fromEntries(stage.sides.map(({ name, title }) => [name, title])),
   };
-  process.stdout.write(`\n${formatTable(figures, titles)}\n\n`);
-  process.stdout.write("Medians [quartiles]; the ratio to the better stock shim (95 % confidence interval).\n");
+  const table = formatTable(figures, titles);
+  process.stdout.write(`\n${table}\n\n${explanation}\n`);
   const path = resolve(values.json);
   mkdirSync(dirname(path), { recursive: true });
   const report = { facts, titles, quick: values.quick, figures: figures.map(withSummary) };
   writeFileSync(path, `${JSON.stringify(report, null, 1)}\n`);
   const chart = path.replace(/(\.json)?$/, ".svg");
-  writeFileSync(chart, drawChart(figures, titles, facts));
+  const drawing = drawChart(figures, titles, facts);
+  writeFileSync(chart, drawing);
+  if (values.record) record(facts, table, drawing);
   process.stderr.write(`bench: all samples are in ${path}, a chart in ${chart}\n`);
 } catch (thrown) {
   progress.end();
@@ -63,6 +69,38 @@ try {
     process.stderr.write(`bench: could not be removed: ${left}\n`);
     process.exitCode = 1;
   }
+}
+
+/** A figure that fails is said, and the others are taken all the same. */
+async function measured(id: string, extent: Extent): Promise<Figure[]> {
+  try {
+    return await (catalogue[id] as Measure)(stage, extent);
+  } catch (thrown) {
+    if (progress.isStopped) throw thrown;
+    progress.end();
+    process.stderr.write(`bench: ${id} failed: ${thrown instanceof Error ? thrown.stack : String(thrown)}\n`);
+    process.exitCode = 1;
+    await stage.clear();
+    return [];
+  }
+}
+
+function formatFacts(facts: Facts): string {
+  const width = Math.max(...Object.keys(facts).map((name) => name.length));
+  return Object.entries(facts)
+    .map(([name, value]) => `${name.padEnd(width)}  ${value}\n`)
+    .join("");
+}
+
+/** What docs/performance.md and the README show is of a real run and written here, never by hand. */
+function record(facts: Facts, table: string, drawing: string): void {
+  const folder = `${repositoryDir()}/docs/performance`;
+  mkdirSync(folder, { recursive: true });
+  const kind = values.quick ? "a quick run, with few samples" : "a full run";
+  const head = `# Figures\n\nWritten by \`make bench RECORD=1\`${values.quick ? " with `QUICK=1`" : ""}: ${kind}.`;
+  const text = `${head}\n\n\`\`\`\n${formatFacts(facts)}\`\`\`\n\n${table}\n\n${explanation}\n`;
+  writeFileSync(`${folder}/figures.md`, text);
+  writeFileSync(`${folder}/chart.svg`, drawing);
 }
 
 function withSummary(figure: Figure): object {

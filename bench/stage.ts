@@ -3,7 +3,7 @@
 
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeRootfs } from "../test/harness/rootfs.ts";
@@ -21,7 +21,7 @@ import { copyProgram, copySide, type Side, type StockName } from "./side.ts";
 const runcRoot = "/run/containerd/runc";
 const cgroupRoot = "/sys/fs/cgroup";
 const memoryFolder = "/dev/shm";
-const exitWithinMs = 180_000;
+const exitWithinMs = 60_000;
 
 export class Stage implements SceneNames {
   readonly tag = randomBytes(4).toString("hex");
@@ -130,11 +130,16 @@ export class Stage implements SceneNames {
     return seen.finally(() => this.#exitWaiters.delete(processId));
   }
 
-  /** Ends what lives and removes everything. Never throws; returns what could not be removed. */
-  async close(): Promise<string[]> {
+  /** Ends the containers and shims that live. Never throws. */
+  async clear(): Promise<void> {
     for (const shim of this.#shims) await shim.destroy();
     for (const container of this.#conmons) await container.end().catch(() => undefined);
     for (const daemon of this.#daemons) await daemon.end();
+  }
+
+  /** Ends what lives and removes everything. Never throws; returns what could not be removed. */
+  async close(): Promise<string[]> {
+    await this.clear();
     await this.#events?.close();
     for (const helper of this.#helpers) await helper.end();
     const left: string[] = [];
@@ -151,8 +156,14 @@ export class Stage implements SceneNames {
     return left;
   }
 
+  /** Those of the containers, and those that the shims were started in. */
   #cgroups(): string[] {
     if (!existsSync(cgroupRoot)) return [];
-    return ["", ...readdirSync(cgroupRoot)].map((controller) => join(cgroupRoot, controller, this.namespace));
+    const parents = ["", ...readdirSync(cgroupRoot)].map((controller) => join(cgroupRoot, controller));
+    return parents.flatMap((parent) => {
+      if (!statSync(parent).isDirectory()) return [];
+      const names = readdirSync(parent).filter((name) => name.startsWith(this.namespace));
+      return names.map((name) => join(parent, name));
+    });
   }
 }

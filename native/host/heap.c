@@ -52,7 +52,7 @@ enum {
     // All of the engine's memory is limited to so much (limits.c).
     MOST_PAGES = 64 * 1024 * 1024 / PAGE_BYTES,
     PAGES_PER_STEP = 16,
-    LARGEST_BLOCK = 1024,
+    LARGEST_BLOCK = 2048,
     UNIT = 8,
     NONE = 0xffff,
     // So many pages may be empty and yet stay; work that comes in waves needs them again.
@@ -61,7 +61,7 @@ enum {
 
 static const uint16_t block_sizes[] = {
     16,  24,  32,  40,  48,  56,  64,  72,  80,  88,  96,  104, 112, 120, 128, 144,
-    160, 176, 192, 208, 224, 256, 288, 320, 368, 408, 448, 512, 576, 680, 816, 1024,
+    160, 176, 192, 208, 224, 256, 288, 320, 368, 408, 448, 512, 576, 680, 816, 1024, 1360, 2048,
 };
 enum { KINDS = sizeof block_sizes / sizeof block_sizes[0] };
 

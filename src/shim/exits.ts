@@ -114,6 +114,7 @@ function tell({ sys, log, events, records }: ExitContext, process: Process): voi
   events.exited(data);
   GATE: passGate(sys, isInit ? "exit.told" : "exec-exit.told");
   process.announce();
-  log.info("exited", { process: process.name, pid: data.pid, status: data.exitStatus ?? 255 });
+  // Once the answers are out, at the end of this turn: who waits need not wait for the line.
+  sys.timerStart(0, () => log.info("exited", { process: process.name, pid: data.pid, status: data.exitStatus ?? 255 }));
   GATE: passGate(sys, isInit ? "exit.answered" : "exec-exit.answered");
 }

@@ -107,6 +107,8 @@ function word(text: string): string {
 // As strconv.Quote of Go: what it calls unprintable (all but letters, marks, numbers, punctuation, symbols and the ASCII
 // space) is escaped.
 function quote(text: string): string {
+  // Most need nothing escaped; the tables of letters and marks cost many times as much.
+  if (/^[ !#-[\]-~]*$/.test(text)) return `"${text}"`;
   const escaped = text.replace(
     /["\\]|[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu,
     (char) => shortEscapes[char] ?? escapeByNumber(char),
