@@ -14,6 +14,7 @@ import type { BenchDaemon } from "./bench-daemon.ts";
 import { BenchShim } from "./bench-shim.ts";
 import type { Cast } from "./cast.ts";
 import type { ConmonContainer } from "./conmon.ts";
+import { enterCpuGroup } from "./cpu-group.ts";
 import { compileHelpers, helpersIn } from "./helpers.ts";
 import { LineProgram } from "./line-program.ts";
 import { copyProgram, copySide, type Side, type StockName } from "./side.ts";
@@ -37,6 +38,7 @@ export class Stage implements SceneNames {
   /** Part of the sockets' names; no daemon is there. */
   readonly daemonAddress = join(this.dir, "daemon.sock");
   #events: EventService | undefined;
+  #leaveCpuGroup: () => void = () => undefined;
   readonly #exitWaiters = new Map<string, (atNs: number) => void>();
   readonly #shims = new Set<BenchShim>();
   /** The folders of the containerds that the stock shims belong to. */
@@ -47,6 +49,7 @@ export class Stage implements SceneNames {
   #count = 0;
 
   async open({ moor, older, newer, conmon, containerdBins }: Cast): Promise<void> {
+    this.#leaveCpuGroup = enterCpuGroup(`${this.namespace}-cpu`);
     await compileHelpers(join(this.dir, "helpers"));
     this.sides = [
       await copySide("moor", moor, this.dir),
@@ -143,6 +146,11 @@ export class Stage implements SceneNames {
     await this.#events?.close();
     for (const helper of this.#helpers) await helper.end();
     const left: string[] = [];
+    try {
+      this.#leaveCpuGroup();
+    } catch (thrown) {
+      left.push(`the cpu cgroup: ${String(thrown)}`);
+    }
     const folders = [join(runcRoot, this.namespace), ...this.#cgroups()];
     for (const folder of folders) {
       if (!existsSync(folder)) continue;
