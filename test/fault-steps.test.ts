@@ -153,6 +153,7 @@ suite("steps", { concurrency: 4 }, () => {
         await cut;
         break;
       }
+      if (/^shutdown\.(unlinked|settled|left)$/.test(name)) assert.equal(existsSync(shim.socketPath), false);
       const answer = await deleteRemains(scene, shim);
       await nothingIsLeft(scene, shim);
       const events = sinkOf().events.filter(({ containerId }) => containerId === shim.id);

@@ -7,8 +7,9 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { onlyMoor } from "./harness/difference.ts";
 import { DirectShim, shimAction, TestBundle } from "./harness/direct-shim.ts";
-import { deleteRemains, useFaultScene } from "./harness/fault-scene.ts";
+import { deleteRemains, nothingIsLeft, useFaultScene } from "./harness/fault-scene.ts";
 import { Gates, gatedShimPath } from "./harness/gates.ts";
+import { HeldRuntime } from "./harness/held-runtime.ts";
 import type { OciSpec } from "./harness/oci-spec.ts";
 import { isAlive } from "./harness/processes.ts";
 import { findInPath } from "./harness/repository.ts";
@@ -163,4 +164,28 @@ test("leaving: a group whose shim is of another make goes on with that one, whos
     await deleteRemains(scene, shim);
     shim.bundle.remove();
   }
+});
+
+test("leaving: a Create that Shutdown has given up meanwhile is taken back when it is done, and the shim goes", async (t) => {
+  if (stockDiffers(t)) return;
+  const runtime = new HeldRuntime(scene, "create", "after");
+  const shim = await DirectShim.start(scene, ["/bin/sleep", "1000"]);
+  const pid = await shim.shimPid();
+  const creating = shim.create({ options: runtime.options }).catch((cause: unknown) => cause);
+  await runtime.held();
+  await shim.call("Shutdown");
+  assert.equal(await shim.shimPid(), pid, "a Shutdown alone ends nothing that is under way");
+  runtime.release();
+  await creating;
+  await until("the shim to be gone", 10_000, () => !isAlive(pid));
+  const topics = () => sinkOf().events.filter(({ containerId }) => containerId === shim.id);
+  assert.deepEqual(
+    topics().map(({ topic }) => topic),
+    ["/tasks/create", "/tasks/exit", "/tasks/delete"],
+  );
+  assert.equal(existsSync(shim.socketPath), false);
+  await nothingIsLeft(scene, shim);
+  shim.client.close();
+  await deleteRemains(scene, shim);
+  shim.bundle.remove();
 });

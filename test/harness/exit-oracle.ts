@@ -2,14 +2,20 @@
 // (fixtures/exit-oracle.c). On kernels before 6.15, which do not tell, it has no word.
 
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { runOk } from "./command.ts";
 import { repositoryDir } from "./repository.ts";
 import type { Scene } from "./scene.ts";
 import { until } from "./until.ts";
 
+async function compile(program: string): Promise<string> {
+  const source = join(repositoryDir(), "test/fixtures/exit-oracle.c");
+  await runOk(["musl-gcc", "-static", "-O2", "-Wall", "-Werror", "-o", program, source]);
+  return program;
+}
+
 export class ExitOracle {
+  static #program: Promise<string> | undefined;
   readonly #child: ChildProcess;
   #text = "";
   #failure = "";
@@ -27,10 +33,9 @@ export class ExitOracle {
 
   /** Holds these processes, which must be alive. */
   static async hold(scene: Scene, pids: readonly number[]): Promise<ExitOracle> {
-    const program = join(scene.dir, "exit-oracle");
-    const source = join(repositoryDir(), "test/fixtures/exit-oracle.c");
-    if (!existsSync(program)) await runOk(["musl-gcc", "-static", "-O2", "-Wall", "-Werror", "-o", program, source]);
-    const oracle = new ExitOracle(scene, program, pids);
+    // One compilation, however many tests ask at once; a test file has one scene.
+    ExitOracle.#program ??= compile(join(scene.dir, "exit-oracle"));
+    const oracle = new ExitOracle(scene, await ExitOracle.#program, pids);
     await until(
       "the oracle to hold its processes",
       5_000,
