@@ -60,6 +60,7 @@ static void drain_jobs(JSContext *ctx)
                 moor_uncaught_report_exception(job_ctx);
         }
     } while (moor_uncaught_report_rejections(ctx));
+    moor_kept_end_turn();
     moor_limits_end_turn();
 }
 
@@ -98,6 +99,7 @@ void moor_engine_stop(JSContext *ctx)
 {
     JSRuntime *runtime = JS_GetRuntime(ctx);
     moor_sys_close_events();
+    moor_kept_close();
     moor_uncaught_close(ctx);
     JS_FreeContext(ctx);
     JS_FreeRuntime(runtime);

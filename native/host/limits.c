@@ -3,7 +3,7 @@
 // Memory: the engine allocates through the functions here. A request past the limit fails with an exception that the code
 // can catch as long as there is room left besides (a peer asked for something absurd). When there is not, the heap as a
 // whole is full; the engine cannot go on safely then (an exception needs memory itself, and promise chains break
-// silently), so that is the end of this process image: out_of_memory().
+// silently), so that is the end of this process image: out_of_memory(). So is it when the kernel gives no more.
 //
 // Time: a turn that has used TURN_CPU_SECONDS of processor time is interrupted by an error that no catch clause gets.
 // Processor time, not wall-clock time, so that a stopped process or a slow disk interrupts nothing. The engine ignores
@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "crash.h"
 #include "heap.h"
 
 enum {
@@ -26,6 +27,8 @@ enum {
     MEMORY_LIMIT_BYTES = 64 * 1024 * 1024,
     // With so much left a failed request is the request's fault.
     ROOM_BYTES = 1024 * 1024,
+    // A request that fails for so little, within the limit or not, is nobody's fault: there is no memory.
+    SMALL_BYTES = 64 * 1024,
     // Each is a few thousand steps of the engine.
     MOST_MOMENTS_LET_GO = 100,
     // What a block itself needs, as the engine's own accounting has it.
@@ -45,21 +48,23 @@ static int moments_let_go;
 static JSContext *main_context;
 static struct timespec turn_began;
 
-// The one place where the heap's end is met. Going on is out of the question; recovering in place, by executing the
-// program anew with the state handed over, would begin here.
+// The one place where the heap's end is met. Going on is out of the question: where something is kept (kept.h) the program
+// is executed anew, else this is the end.
 static _Noreturn void out_of_memory(const JSMallocState *state, size_t size)
 {
     char text[160];
     int length = snprintf(text, sizeof text, "moor: out of memory: %zu of %zu bytes are in use and %zu more are needed\n",
                           state->malloc_size, state->malloc_limit, size);
-    if (length > 0 && write(STDERR_FILENO, text, (size_t)length) < 0)
+    bool said = length > 0 && write(STDERR_FILENO, text, (size_t)length) >= 0;
+    moor_crash_out_of_memory();
+    if (!said)
         _exit(MOOR_EXIT_NO_MEMORY); // the reader of stderr is gone: the exit status has to say it alone
     _exit(MOOR_EXIT_NO_MEMORY);
 }
 
 static void *no_room(const JSMallocState *state, size_t size)
 {
-    if (state->malloc_size + ROOM_BYTES > state->malloc_limit)
+    if (state->malloc_size + ROOM_BYTES > state->malloc_limit || size <= SMALL_BYTES)
         out_of_memory(state, size);
     return NULL;
 }

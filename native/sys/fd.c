@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "follow.h"
 #include "glue.h"
 
 // The part of a buffer that read and write are given: fd, buffer, offset, length.
@@ -36,7 +37,7 @@ static JSValue js_read(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int ar
         return JS_EXCEPTION;
     ssize_t got;
     do
-        got = read(fd, data, length);
+        got = moor_follow_read(fd, data, length);
     while (got < 0 && errno == EINTR);
     return moor_result(ctx, got);
 }
@@ -50,7 +51,7 @@ static JSValue js_write(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int a
         return JS_EXCEPTION;
     ssize_t written;
     do
-        written = write(fd, data, length);
+        written = moor_follow_write(fd, data, length);
     while (written < 0 && errno == EINTR);
     return moor_result(ctx, written);
 }
@@ -60,6 +61,7 @@ static JSValue js_close(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int a
     int fd;
     if (moor_arg_int(ctx, argv[0], "fd", &fd))
         return JS_EXCEPTION;
+    moor_follow_end(fd);
     int status = close(fd);
     // EINTR: Linux has let go of the fd all the same.
     return moor_status(ctx, status < 0 && errno == EINTR ? 0 : status);

@@ -49,6 +49,7 @@ int moor_sys_add_tty(JSContext *ctx, JSValueConst sys);
 int moor_sys_add_mount(JSContext *ctx, JSValueConst sys);
 int moor_sys_add_time(JSContext *ctx, JSValueConst sys);
 int moor_sys_add_text(JSContext *ctx, JSValueConst sys);
+int moor_sys_add_kept(JSContext *ctx, JSValueConst sys);
 
 // ---- arguments: 0, or -1 with a TypeError pending that names the argument ----
 

@@ -7,7 +7,7 @@ static int add_parts(JSContext *ctx, JSValueConst sys)
     static int (*const parts[])(JSContext *ctx, JSValueConst sys) = {
         moor_sys_add_host,  moor_sys_add_loop,   moor_sys_add_process, moor_sys_add_fd,  moor_sys_add_files,
         moor_sys_add_paths, moor_sys_add_socket, moor_sys_add_pump,    moor_sys_add_tty, moor_sys_add_mount,
-        moor_sys_add_time,  moor_sys_add_text,
+        moor_sys_add_time,  moor_sys_add_text,   moor_sys_add_kept,
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (parts[i](ctx, sys) < 0)

@@ -13,7 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../host/crash.h"
 #include "../host/loop.h"
+#include "children.h"
 #include "glue.h"
 #include "spawn.h"
 
@@ -243,7 +245,11 @@ static JSValue js_spawn(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int a
         free_request(&request);
         return JS_EXCEPTION;
     }
+    moor_crash_hold();
     pid_t pid = moor_spawn(&request.spawn);
+    if (pid > 0)
+        moor_children_spawned(pid);
+    moor_crash_release();
     free_request(&request);
     if (pid < 0)
         return JS_NewInt32(ctx, pid);
@@ -261,6 +267,7 @@ static JSValue js_spawn(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int a
     kill(pid, SIGKILL);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         continue;
+    moor_children_forget(pid);
     if (pidfd >= 0)
         close(pidfd);
     return made;
@@ -272,10 +279,16 @@ static JSValue wait_for(JSContext *ctx, int kind, int64_t id, int options)
 {
     siginfo_t info;
     int status;
+    moor_crash_hold();
     do {
         memset(&info, 0, sizeof info);
         status = waitid((idtype_t)kind, (id_t)id, &info, WEXITED | WNOHANG | options);
     } while (status < 0 && errno == EINTR);
+    int error = errno;
+    if (status == 0 && info.si_pid && !(options & WNOWAIT))
+        moor_children_reaped(info.si_pid, info.si_code, info.si_status);
+    moor_crash_release();
+    errno = error;
     if (status < 0)
         return kind == P_ALL && errno == ECHILD ? JS_UNDEFINED : JS_NewInt32(ctx, -errno);
     if (info.si_pid == 0)

@@ -2,6 +2,9 @@
 // holds none; where splice cannot (a PTY, a file, a socket) they go through one buffer that all pumps share, and only
 // what the target did not take at once is kept in memory of the pump's own.
 //
+// Pumps and what they hold lie in the kept memory (host/kept.h): the image of the program that goes on after a crash finds
+// them there. A crash that is sent to us waits until bytes that were read are written or held.
+//
 // A pump waits for one side at a time, and the watch of the other is parked: a FIFO whose reader has left would report
 // that again and again. What it has to say is said from the loop, as the last thing of a turn.
 
@@ -13,8 +16,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../host/crash.h"
+#include "../host/kept.h"
 #include "../host/loop.h"
 #include "glue.h"
+#include "module.h"
 
 // What one pump may do in a turn of the loop before the others have theirs.
 enum { BYTES_PER_TURN = 256 * 1024, CALLS_PER_TURN = 16, BUFFER_BYTES = 32 * 1024 };
@@ -26,6 +32,10 @@ typedef enum Side { SOURCE, TARGET } Side;
 // What became of one try to move bytes.
 typedef enum Step { MOVED, SOURCE_EMPTY, TARGET_FULL, SOURCE_ENDED, TARGET_CLOSED, FAILED } Step;
 
+// Why a pump is over; its name is what JavaScript is told.
+typedef enum Reason { NOT_OVER, AT_EOF, CLOSED, BROKEN } Reason;
+static const char *const reasons[] = {[AT_EOF] = "eof", [CLOSED] = "closed", [BROKEN] = "failed"};
+
 typedef struct Pump {
     int64_t id;
     int fds[2];      // by Side; -1 once the pump is over
@@ -35,10 +45,11 @@ typedef struct Pump {
     Side waits_for;
     moor_timer_id turn; // a turn that no fd brings: an answer that is due, or a side that is always ready
     uint8_t *held;      // read and not yet written; NULL when there is nothing
+    uint32_t held_at;   // the same for the next image
     size_t held_bytes, held_done;
     uint64_t bytes;
-    const char *reason; // why it is over; NULL while it is not
-    int error;          // -errno for "failed"
+    Reason reason;
+    int error; // -errno for BROKEN
     MoorCallback ended, drained;
     struct Pump *next;
 } Pump;
@@ -65,7 +76,7 @@ static void free_pump(Pump *pump)
     *at = pump->next;
     moor_callback_drop(&pump->ended);
     moor_callback_drop(&pump->drained);
-    free(pump);
+    moor_kept_free(pump);
 }
 
 static JSValue new_end(JSContext *ctx, const Pump *pump)
@@ -73,7 +84,7 @@ static JSValue new_end(JSContext *ctx, const Pump *pump)
     JSValue end = JS_NewObject(ctx);
     if (JS_IsException(end))
         return end;
-    if (moor_set(ctx, end, "reason", JS_NewString(ctx, pump->reason)) || moor_set_int(ctx, end, "errno", pump->error) ||
+    if (moor_set(ctx, end, "reason", JS_NewString(ctx, reasons[pump->reason])) || moor_set_int(ctx, end, "errno", pump->error) ||
         moor_set(ctx, end, "bytes", moor_new_bigint(ctx, (int64_t)pump->bytes))) {
         JS_FreeValue(ctx, end);
         return JS_EXCEPTION;
@@ -116,8 +127,16 @@ static void say_end(void *opaque)
 
 static void take_turn(void *opaque);
 
+static void let_go_of_held(Pump *pump)
+{
+    if (pump->held)
+        moor_kept_free(pump->held);
+    pump->held = NULL;
+    pump->held_at = 0;
+}
+
 // Lets go of everything but the record of how it ended.
-static void finish(Pump *pump, const char *reason, int error)
+static void finish(Pump *pump, Reason reason, int error)
 {
     pump->reason = reason;
     pump->error = error;
@@ -131,8 +150,7 @@ static void finish(Pump *pump, const char *reason, int error)
     if (pump->turn)
         moor_loop_timer_stop(pump->turn, take_turn, NULL);
     pump->turn = 0;
-    free(pump->held);
-    pump->held = NULL;
+    let_go_of_held(pump);
 }
 
 // ---- moving ----
@@ -190,10 +208,8 @@ static Step copy_step(Pump *pump, size_t most)
 {
     if (pump->held) {
         Step step = write_out(pump, pump->held, pump->held_bytes, &pump->held_done);
-        if (step == MOVED) {
-            free(pump->held);
-            pump->held = NULL;
-        }
+        if (step == MOVED)
+            let_go_of_held(pump);
         return step;
     }
     ssize_t got = read(pump->fds[SOURCE], shared_buffer, most < BUFFER_BYTES ? most : BUFFER_BYTES);
@@ -210,11 +226,12 @@ static Step copy_step(Pump *pump, size_t most)
         return step;
     pump->held_bytes = (size_t)got - done;
     pump->held_done = 0;
-    pump->held = malloc(pump->held_bytes);
+    pump->held = moor_kept_new(MOOR_KEPT_HELD, pump->held_bytes);
     if (!pump->held) {
         errno = ENOMEM;
         return FAILED;
     }
+    pump->held_at = moor_kept_offset(pump->held);
     memcpy(pump->held, shared_buffer + done, pump->held_bytes);
     return TARGET_FULL;
 }
@@ -256,7 +273,11 @@ static Step move(Pump *pump)
     Step step = MOVED;
     for (int calls = 0; step == MOVED && calls < CALLS_PER_TURN && pump->bytes < limit; calls++) {
         size_t most = (size_t)(limit - pump->bytes);
+        moor_crash_hold();
         step = pump->splices ? splice_step(pump, most) : copy_step(pump, most);
+        int error = errno;
+        moor_crash_release();
+        errno = error;
         if (pump->pipe_size && (step == TARGET_FULL || pump->bytes - before >= BUSY_BYTES)) {
             grow_pipes(pump);
             step = step == TARGET_FULL ? MOVED : step; // there may be room now
@@ -276,7 +297,7 @@ static void run(Pump *pump)
         more = error == 0;
     }
     if (!more) {
-        finish(pump, step == SOURCE_ENDED ? "eof" : step == TARGET_CLOSED ? "closed" : "failed",
+        finish(pump, step == SOURCE_ENDED ? AT_EOF : step == TARGET_CLOSED ? CLOSED : BROKEN,
                step == SOURCE_ENDED || step == TARGET_CLOSED ? 0 : error);
         say_end(pump);
     } else if (pump->drained.ctx && step != MOVED) {
@@ -304,6 +325,17 @@ static bool is_pipe(int fd)
     return fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode);
 }
 
+static int watch_both(Pump *pump, Side first)
+{
+    for (int side = SOURCE; side <= TARGET; side++) {
+        int status = moor_loop_watch(pump->fds[side], 0, side_ready, pump);
+        if (status < 0)
+            return status;
+        pump->watched[side] = true;
+    }
+    return wait_for(pump, first);
+}
+
 // Makes both fds ready to be pumped: 0 or -errno.
 static int set_up(Pump *pump, int pipe_size)
 {
@@ -319,13 +351,7 @@ static int set_up(Pump *pump, int pipe_size)
     }
     pump->pipe_size = pipe_size > 0 ? pipe_size : 0;
     pump->splices = pipes[SOURCE] && pipes[TARGET];
-    for (int side = SOURCE; side <= TARGET; side++) {
-        int status = moor_loop_watch(pump->fds[side], 0, side_ready, pump);
-        if (status < 0)
-            return status;
-        pump->watched[side] = true;
-    }
-    return wait_for(pump, SOURCE);
+    return watch_both(pump, SOURCE);
 }
 
 // The request's fds and pipe size; -1 with a TypeError. Fds that were understood are handed over all the same.
@@ -352,14 +378,14 @@ static void give_up(Pump *pump)
 {
     if (pump->fds[TARGET] == pump->fds[SOURCE])
         pump->fds[TARGET] = -1;
-    finish(pump, "failed", 0);
+    finish(pump, BROKEN, 0);
     free_pump(pump);
 }
 
 static JSValue js_pump_start(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int argc MOOR_UNUSED,
                              JSValueConst *argv)
 {
-    Pump *pump = calloc(1, sizeof *pump);
+    Pump *pump = moor_kept_new(MOOR_KEPT_PUMP, sizeof *pump);
     if (!pump)
         return JS_ThrowOutOfMemory(ctx);
     pump->fds[SOURCE] = pump->fds[TARGET] = -1;
@@ -378,6 +404,58 @@ static JSValue js_pump_start(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, 
         return JS_NewInt32(ctx, status);
     }
     return JS_NewInt64(ctx, pump->id);
+}
+
+// After a crash: the pumps of the image before stand still until each has got its function.
+void moor_pumps_resume(void)
+{
+    for (Pump *pump = NULL; (pump = moor_kept_next(MOOR_KEPT_PUMP, pump));) {
+        pump->held = moor_kept_at(pump->held_at);
+        for (int side = SOURCE; side <= TARGET; side++) {
+            pump->watched[side] = false;
+            fcntl(pump->fds[side], F_SETFD, FD_CLOEXEC);
+        }
+        pump->turn = 0;
+        pump->ended = pump->drained = (MoorCallback){0};
+        pump->next = pumps;
+        pumps = pump;
+        if (pump->id > last_id)
+            last_id = pump->id;
+    }
+}
+
+void moor_pumps_drop_rest(void)
+{
+    for (Pump *pump = pumps, *next; pump; pump = next) {
+        next = pump->next;
+        if (pump->ended.ctx)
+            continue;
+        finish(pump, CLOSED, 0);
+        free_pump(pump);
+    }
+}
+
+static JSValue js_pump_resume(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int argc MOOR_UNUSED,
+                              JSValueConst *argv)
+{
+    int64_t id;
+    MoorCallback ended;
+    if (moor_arg_int64(ctx, argv[0], "id", &id) || moor_callback_take(ctx, &ended, argv[1], "fn"))
+        return JS_EXCEPTION;
+    Pump *pump = pumps;
+    while (pump && (pump->id != id || pump->ended.ctx))
+        pump = pump->next;
+    if (!pump) {
+        moor_callback_drop(&ended);
+        return JS_NewInt32(ctx, -ENOENT);
+    }
+    pump->ended = ended;
+    int status = pump->reason ? 0 : watch_both(pump, pump->held ? TARGET : pump->waits_for);
+    if (status < 0)
+        finish(pump, BROKEN, status);
+    if (pump->reason)
+        pump->turn = moor_loop_timer_start(0, say_end, pump);
+    return JS_NewInt32(ctx, 0);
 }
 
 static JSValue js_pump_drained(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, int argc MOOR_UNUSED,
@@ -413,7 +491,7 @@ static JSValue js_pump_stop(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, i
     moor_timer_id turn = moor_loop_timer_start(0, say_end, pump);
     if (!turn)
         return JS_NewInt32(ctx, -ENOMEM);
-    finish(pump, "closed", 0);
+    finish(pump, CLOSED, 0);
     pump->turn = turn;
     return JS_NewInt32(ctx, 0);
 }
@@ -442,6 +520,7 @@ static JSValue js_pump_state(JSContext *ctx, JSValueConst this_val MOOR_UNUSED, 
 
 static const JSCFunctionListEntry funcs[] = {
     MOOR_FN("pumpStart", 2, js_pump_start),
+    MOOR_FN("pumpResume", 2, js_pump_resume),
     MOOR_FN("pumpDrained", 2, js_pump_drained),
     MOOR_FN("pumpStop", 1, js_pump_stop),
     MOOR_FN("pumpState", 1, js_pump_state),

@@ -14,6 +14,13 @@ const functions: Readonly<Record<Exclude<keyof Sys, Value>, true>> = {
   collectGarbage: true,
   heap: true,
   // loop
+  keepStart: true,
+  keep: true,
+  keepDrop: true,
+  keepTouch: true,
+  kept: true,
+  keepDropRest: true,
+  followRequests: true,
   timerStart: true,
   timerStop: true,
   pollStart: true,
@@ -97,6 +104,7 @@ const functions: Readonly<Record<Exclude<keyof Sys, Value>, true>> = {
   sendFds: true,
   // pump
   pumpStart: true,
+  pumpResume: true,
   pumpDrained: true,
   pumpStop: true,
   pumpState: true,
