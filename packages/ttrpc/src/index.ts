@@ -15,6 +15,7 @@ export { type CallOptions, Client, type ClientOptions } from "./client.ts";
 export { type Codec, type MessageFns, protoCodec, raw } from "./codec.ts";
 export { defaultLimits, type Limits } from "./limits.ts";
 export type { Metadata } from "./messages.ts";
+export { answerOfFrame, methodOfFrame, refusalFrame } from "./resume.ts";
 export { type ServedConnection, Server, type ServerOptions } from "./server.ts";
 export { bidiStreaming, clientStreaming, serverStreaming } from "./server-stream.ts";
 export { codes, type StatusDetail, StatusError, statusOfThrown } from "./status.ts";
