@@ -22,6 +22,7 @@ const stream = "src/io/stream.ts";
 const stdio = "src/io/stdio.ts";
 const container = "src/shim/container.ts";
 const execs = "src/shim/execs.ts";
+const freezing = "src/shim/freezing.ts";
 const create = "src/shim/create.ts";
 const gate = "src/oci/call-gate.ts";
 const call = "src/oci/runtime-call.ts";
@@ -141,9 +142,9 @@ export const mutants: readonly Mutant[] = [
     "isUnborn = process.owned === undefined && process.data.exitStatus === undefined;",
     "isUnborn = process === null;",
   ]),
-  mutant("exits", container, "a slow pause is told after the container's deletion", [
-    'if (this.init.happened(done).kind === "to") tell();',
-    "this.init.happened(done);\n        tell();",
+  mutant("exits", freezing, "a slow pause is told after the container's deletion", [
+    "else if (hasMoved) this.#events.paused(this.#id);",
+    "else this.#events.paused(this.#id);",
   ]),
   mutant("exits", execs, "the exit of an exec whose start failed is told", [
     "    if (reported) onExit(exit);",
@@ -181,16 +182,16 @@ export const mutants: readonly Mutant[] = [
   ]),
 
   mutant("publisher", publisher, "an event overtakes those before it", [
-    "      this.#queue.push(request);\n      this.#queuedBytes += request.length;\n    }\n    if (",
-    "      this.#queue.unshift(request);\n      this.#queuedBytes += request.length;\n    }\n    if (",
+    "    this.#queue.push(event);\n",
+    "    this.#queue.unshift(event);\n",
   ]),
   mutant("publisher", publisher, "an event whose delivery failed is dropped", [
     "        if (code === undefined) throw error;\n",
     "        if (code === undefined) {\n          this.#queue.shift();\n          throw error;\n        }\n",
   ]),
   mutant("publisher", publisher, "every third event is sent twice", [
-    "      this.#queue.shift();\n      this.#queuedBytes -= request.length;",
-    "      if (this.#delivered % 3 !== 0 || this.#refused++ % 2 !== 0) this.#queue.shift();\n      this.#queuedBytes -= request.length;",
+    "    const event = this.#queue.shift();\n",
+    "    const event = this.#queue[0];\n    if (this.#delivered % 3 !== 0 || this.#refused++ % 2 !== 0) this.#queue.shift();\n",
   ]),
   mutant("publisher", publisher, "events in memory overtake those in the file", [
     "if (full || !this.#spool.empty || this.#unspooled.length > 0) {",
@@ -248,7 +249,7 @@ export const mutants: readonly Mutant[] = [
     "if (thrown === null) await forget(",
   ]),
   mutant("undoing", create, "the mounts of a Create that failed are left", [
-    '    if (mountedRootfs !== "") await undoMounts(context, mountedRootfs);\n',
+    '    if (mountedRootfs !== "" && isMounted) await undoMounts(context, mountedRootfs);\n',
     "",
   ]),
   mutant("undoing", execs, "the streams of an exec that could not be started are left", [
@@ -257,7 +258,7 @@ export const mutants: readonly Mutant[] = [
   ]),
   mutant("undoing", execs, "an exec that started too late lives on", ["    exec.owned?.signal(SIGKILL);\n", ""]),
   mutant("undoing", container, "a frozen container does not die of SIGKILL (cgroup v1)", [
-    '    if (signal === SIGKILL) this.#thaw("that was killed");\n',
+    '    if (signal === SIGKILL) this.cgroup.thaw("that was killed");\n',
     "",
   ]),
 

@@ -5,6 +5,7 @@ import { settledWithin } from "../src/reaper/deadline.ts";
 import { Reaper } from "../src/reaper/reaper.ts";
 import { Acceptor } from "../src/shim/acceptor.ts";
 import { eventStream } from "../src/shim/event-sink.ts";
+import { keepsNothing } from "../src/shim/keeper.ts";
 import { Publisher } from "../src/shim/publisher.ts";
 import { SocketTransport, timersOf } from "../src/shim/socket-transport.ts";
 import { TaskService } from "../src/shim/task-service.ts";
@@ -110,6 +111,7 @@ export function startShim(surroundings: ShimSurroundings): Shim {
       },
     },
     listenFds: [],
+    keeper: keepsNothing,
     leave: () => {
       left = true;
     },

@@ -7,7 +7,7 @@ import { SIGKILL } from "../sys/flags.ts";
 import type { Fd, Pid, Sys } from "../sys/sys.d.ts";
 import { hugePagesFolder } from "./devices.ts";
 import { type CgroupFolders, readMembership } from "./membership.ts";
-import { type OomWatch, watchOomV1, watchOomV2 } from "./oom.ts";
+import { type KeptOomWatch, type OomWatch, watchOomV1, watchOomV2 } from "./oom.ts";
 import { fieldsOfLines, readCount, tryReadCounts, tryReadText } from "./values.ts";
 
 /** Where the kernel's own folders are; tests put fixtures in their place. */
@@ -143,15 +143,16 @@ export class Cgroup {
 
   /**
    * Calls `onOom` each time the out-of-memory killer has struck, until the watch is stopped.
+   * @param resumed a watch that another image of the program has set up.
    * @throws MoorError failed_precondition without the memory controller; unknown when the kernel refuses.
    */
-  watchOom(onOom: () => void): OomWatch {
-    if (this.version === 2) return watchOomV2(this.#sys, this.#membershipFolder(), onOom);
+  watchOom(onOom: () => void, resumed?: KeptOomWatch): OomWatch {
+    if (this.version === 2) return watchOomV2(this.#sys, this.#membershipFolder(), onOom, resumed);
     const folder = this.data.folders["memory"];
     if (folder === undefined) {
       throw new MoorError("failed_precondition", "watch for out of memory: there is no memory cgroup");
     }
-    return watchOomV1(this.#sys, folder, onOom);
+    return watchOomV1(this.#sys, folder, onOom, resumed);
   }
 
   /** The folder whose cgroup.procs, and those below it, name the container's processes. */

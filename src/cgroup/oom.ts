@@ -14,17 +14,26 @@ export interface OomWatch {
   check(): void;
   /** Ends the watch. */
   stop(): void;
+  /** Plain data by which another image of the program goes on; undefined when it is over. */
+  keep(): KeptOomWatch | undefined;
+}
+
+/** A watch that has been set up. */
+export interface KeptOomWatch {
+  readonly fd: Fd;
+  /** Kills that have been told; of version 2. */
+  readonly seen: string;
 }
 
 /**
  * Watches a cgroup of version 1 through its memory controller's folder.
  * @throws MoorError when the kernel refuses.
  */
-export function watchOomV1(sys: Sys, folder: string, onOom: () => void): OomWatch {
-  const eventFd = must(sys.eventfd(), `watch ${folder} for out of memory`);
+export function watchOomV1(sys: Sys, folder: string, onOom: () => void, resumed?: KeptOomWatch): OomWatch {
+  const eventFd = resumed?.fd ?? must(sys.eventfd(), `watch ${folder} for out of memory`);
   const controlPath = `${folder}/memory.oom_control`;
   try {
-    register(sys, folder, controlPath, eventFd);
+    if (resumed === undefined) register(sys, folder, controlPath, eventFd);
   } catch (thrown) {
     sys.close(eventFd);
     throw thrown;
@@ -53,18 +62,18 @@ function register(sys: Sys, folder: string, controlPath: string, eventFd: Fd): v
  * Watches a cgroup of version 2. Kills in its subtree count too; one call of `onOom` may stand for several kills.
  * @throws MoorError when the kernel refuses, or the memory controller is off.
  */
-export function watchOomV2(sys: Sys, folder: string, onOom: () => void): OomWatch {
+export function watchOomV2(sys: Sys, folder: string, onOom: () => void, resumed?: KeptOomWatch): OomWatch {
   const what = `watch ${folder} for out of memory`;
-  const inotifyFd = must(sys.inotifyCreate(), what);
+  const inotifyFd = resumed?.fd ?? must(sys.inotifyCreate(), what);
   const eventsPath = `${folder}/memory.events`;
-  const watch = sys.inotifyAdd(inotifyFd, eventsPath, IN_MODIFY);
+  const watch = resumed === undefined ? sys.inotifyAdd(inotifyFd, eventsPath, IN_MODIFY) : 0;
   if (isErrno(watch)) {
     sys.close(inotifyFd);
     must(watch, what);
   }
-  let seenKills = 0n;
+  let seenKills = BigInt(resumed?.seen ?? 0);
   const events = new Uint8Array(512);
-  return watchFd(sys, inotifyFd, () => {
+  const look = (): boolean => {
     let bytes = sys.read(inotifyFd, events, 0, events.length);
     while (!isErrno(bytes) && bytes > 0) bytes = sys.read(inotifyFd, events, 0, events.length);
     const counts = tryReadCounts(sys, eventsPath);
@@ -75,11 +84,12 @@ export function watchOomV2(sys: Sys, folder: string, onOom: () => void): OomWatc
       onOom();
     }
     return true;
-  });
+  };
+  return watchFd(sys, inotifyFd, look, () => String(seenKills));
 }
 
 /** Polls the fd, which it owns from now on, and calls `look` when it is readable; false from `look` ends it. */
-function watchFd(sys: Sys, takeFd: Fd, look: () => boolean): OomWatch {
+function watchFd(sys: Sys, takeFd: Fd, look: () => boolean, seen: () => string = () => "0"): OomWatch {
   let open = true;
   const stop = (): void => {
     if (!open) return;
@@ -95,5 +105,5 @@ function watchFd(sys: Sys, takeFd: Fd, look: () => boolean): OomWatch {
     sys.close(takeFd);
     must(status, "poll an out-of-memory watch");
   }
-  return { check, stop };
+  return { check, stop, keep: () => (open ? { fd: takeFd, seen: seen() } : undefined) };
 }

@@ -38,14 +38,21 @@ export class Logger {
   readonly ended: Promise<unknown>;
   readonly #sys: Sys;
   readonly #process: OwnedProcess;
+  readonly #file: string;
   #dismissed = false;
 
-  constructor({ sys, log }: LoggerContext, process: OwnedProcess, file: string) {
+  constructor({ sys, log }: Pick<LoggerContext, "sys" | "log">, process: OwnedProcess, file: string) {
     this.#sys = sys;
     this.#process = process;
+    this.#file = file;
     this.ended = process.exited.then(({ status }) => {
       if (status !== 0 && !this.#dismissed) log.warn("a logger has failed", { file, status, pid: process.pid });
     });
+  }
+
+  /** Plain data by which another image of the program goes on with it. */
+  keep(): { readonly pid: number; readonly file: string } | undefined {
+    return this.#process.exit === undefined ? { pid: this.#process.pid, file: this.#file } : undefined;
   }
 
   /** Its streams end; it has this long to write down what they still hold, then it is told by signals. Returns at once. */

@@ -15,6 +15,8 @@ export interface StdioContext {
   readonly sys: Sys;
   readonly reaper: Pick<Reaper, "spawn">;
   readonly log: Log;
+  /** Called whenever what keep() gives has changed. */
+  readonly changed?: () => void;
 }
 
 export interface StdioSetup {

@@ -6,7 +6,7 @@ import { MoorError, must } from "../sys/error.ts";
 import type { Fd, FdMapping } from "../sys/sys.d.ts";
 import { ConsoleSocket } from "./console-socket.ts";
 import { Openings, type StdioContext, type StdioSetup } from "./openings.ts";
-import type { StreamState } from "./stream.ts";
+import { type KeptFd, keepFd, type KeptStream, type StreamState } from "./stream.ts";
 
 // The types that come with it, by the name of the file its users import.
 export type { StdioContext, StdioSetup, StreamState };
@@ -15,6 +15,20 @@ export type { StdioContext, StdioSetup, StreamState };
 const terminalWithinMs = 5_000;
 /** How long a logger may take to write down what it has, once its process is deleted. */
 const loggerPatienceMs = 10_000;
+
+/** Plain data by which another image of the program goes on with the streams of a process. */
+export interface KeptStdio {
+  readonly streams: readonly (KeptStream & { readonly survives: boolean })[];
+  readonly terminal: KeptFd | undefined;
+  readonly size: { readonly columns: number; readonly rows: number } | undefined;
+  readonly logger: { readonly pid: number; readonly file: string } | undefined;
+}
+
+/** What is taken over from the image before. */
+export interface ResumedStdio {
+  readonly terminal: Fd | undefined;
+  readonly size: { readonly columns: number; readonly rows: number } | undefined;
+}
 
 /**
  * Checks the addresses and opens everything that can be opened before the runtime runs: pipes, FIFOs (both ends held, never
@@ -46,12 +60,20 @@ export class Stdio {
   #aborted = false;
   #leave: () => void = () => undefined;
 
-  /** Takes over what is open. @throws MoorError when there can be no console socket; the openings are the caller's then. */
-  constructor(context: StdioContext, setup: StdioSetup, openings: Openings) {
+  /**
+   * Takes over what is open.
+   * @param resumed the process has its streams since an image before this one.
+   * @throws MoorError when there can be no console socket; the openings are the caller's then.
+   */
+  constructor(context: StdioContext, setup: StdioSetup, openings: Openings, resumed?: ResumedStdio) {
     this.#context = context;
     this.#setup = setup;
     this.#openings = openings;
-    if (setup.terminal) {
+    if (resumed !== undefined) {
+      this.#attached = true;
+      this.#terminal = resumed.terminal;
+      this.#wantedSize = resumed.size;
+    } else if (setup.terminal) {
       this.#console = new ConsoleSocket(context.sys, setup.bundle, (master) => this.#setSize(master));
     }
     const left = new Promise<void>((resolve) => {
@@ -59,6 +81,7 @@ export class Stdio {
     });
     const ends = openings.streams.map(({ stream }) => stream.ended);
     this.ended = Promise.all([left, ...ends, openings.logger?.ended]).then(() => undefined);
+    if (resumed?.terminal !== undefined) this.#watchTerminal();
   }
 
   /** What the runtime passes to the process as 0, 1 and 2; empty with a terminal, and once attached. */
@@ -86,6 +109,7 @@ export class Stdio {
         await this.#attachTerminal(this.#console);
       }
       this.#attached = true;
+      this.#context.changed?.();
     } catch (thrown) {
       this.abort();
       throw thrown;
@@ -112,6 +136,7 @@ export class Stdio {
         throw new MoorError("invalid_argument", `resize: ${columns} x ${rows} is no size of a terminal`);
     }
     this.#wantedSize = { columns, rows };
+    this.#context.changed?.();
     if (this.#terminal !== undefined) this.#setSize(this.#terminal);
   }
 
@@ -151,6 +176,27 @@ export class Stdio {
     this.#leave();
   }
 
+  /** What another image would need; undefined as long as the process has no streams. */
+  keep(): KeptStdio | undefined {
+    if (!this.#attached) return undefined;
+    const { streams, logger } = this.#openings;
+    return {
+      streams: streams.flatMap(({ stream, survives }) => {
+        const kept = stream.keep();
+        return kept === undefined ? [] : [{ ...kept, survives }];
+      }),
+      terminal: keepFd(this.#context.sys, this.#terminal),
+      size: this.#wantedSize,
+      logger: logger?.keep(),
+    };
+  }
+
+  /** What is open, but for what pumps have. */
+  get fds(): readonly Fd[] {
+    const fds = this.#openings.streams.flatMap(({ stream }) => stream.fds);
+    return this.#terminal === undefined ? fds : [...fds, this.#terminal];
+  }
+
   /** Plain data for the state dump. */
   state(): readonly StreamState[] {
     const states = this.#openings.streams.map(({ stream }) => stream.state());
@@ -169,13 +215,18 @@ export class Stdio {
     this.#setSize(master);
     for (const { stream, survives } of this.#openings.streams) {
       stream.start({ missing: must(sys.dup(master), "keep the terminal"), survives });
-      if (stream.name !== "stdout") continue;
-      // Its last process is gone: there is nothing left to write to, and no size.
-      void stream.ended.then(() => {
-        this.#closeTerminal();
-        for (const { stream: other } of this.#openings.streams) if (other.name === "stdin") other.stop();
-      });
     }
+    this.#watchTerminal();
+  }
+
+  /** Its last process is gone: there is nothing left to write to, and no size. */
+  #watchTerminal(): void {
+    const { streams } = this.#openings;
+    const output = streams.find(({ stream }) => stream.name === "stdout");
+    void output?.stream.ended.then(() => {
+      this.#closeTerminal();
+      for (const { stream } of streams) if (stream.name === "stdin") stream.stop();
+    });
   }
 
   #setSize(master: Fd): void {
@@ -188,5 +239,6 @@ export class Stdio {
   #closeTerminal(): void {
     if (this.#terminal !== undefined) this.#context.sys.close(this.#terminal);
     this.#terminal = undefined;
+    this.#context.changed?.();
   }
 }

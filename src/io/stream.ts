@@ -1,7 +1,7 @@
 // One stream of a process: a pump and the fds around it, from the moment they are opened to the end of the stream. It owns
 // each fd it was given until the pump has it, and closes what is left on every path.
 
-import { isErrno } from "../sys/errno.ts";
+import { ENOENT, isErrno } from "../sys/errno.ts";
 import { MoorError, must } from "../sys/error.ts";
 import { O_WRONLY } from "../sys/flags.ts";
 import type { Log } from "../sys/log.ts";
@@ -34,6 +34,21 @@ export interface StreamEnds {
   readonly kept?: Fd;
 }
 
+/** An open fd, known again by its file: the number alone may have come to mean another. */
+export type KeptFd = readonly [fd: Fd, dev: number, ino: number];
+
+/** Plain data by which another image of the program goes on with a stream. */
+export interface KeptStream {
+  readonly name: StreamName;
+  readonly uri: string;
+  readonly state: "flowing" | "dropping" | "ended";
+  readonly pump: PumpId | undefined;
+  /** A decimal number. */
+  readonly bytes: string;
+  readonly kept: KeptFd | undefined;
+  readonly spare: KeptFd | undefined;
+}
+
 /** When a stream is busy, its pipes become this big: a good three times the throughput of the kernel's 64 KiB. */
 const busyPipeBytes = 256 * 1024;
 
@@ -44,6 +59,7 @@ export class Stream {
   readonly #sys: Sys;
   readonly #log: Log;
   readonly #uri: string;
+  readonly #changed: () => void;
   #state: StreamState["state"] = "opened";
   #source: Fd | undefined;
   #target: Fd | undefined;
@@ -59,9 +75,15 @@ export class Stream {
   #resolveStarted: () => void = () => undefined;
   #draining: Promise<void> | undefined;
 
-  constructor({ sys, log }: { sys: Sys; log: Log }, name: StreamName, uri: string, ends: StreamEnds) {
+  constructor(
+    { sys, log, changed }: { sys: Sys; log: Log; changed?: (() => void) | undefined },
+    name: StreamName,
+    uri: string,
+    ends: StreamEnds,
+  ) {
     this.#sys = sys;
     this.#log = log;
+    this.#changed = changed ?? (() => undefined);
     this.name = name;
     this.#uri = uri;
     this.#source = ends.source;
@@ -112,7 +134,42 @@ export class Stream {
     }
     this.#pump = pump;
     this.#state = "flowing";
+    this.#changed();
     this.#resolveStarted();
+  }
+
+  /** What another image would need; undefined before the stream has started. */
+  keep(): KeptStream | undefined {
+    if (this.#state === "opened" || this.#state === "with the logger") return undefined;
+    const bytes = String(this.#bytes);
+    const kept = keepFd(this.#sys, this.#kept);
+    const spare = keepFd(this.#sys, this.#spare);
+    return { name: this.name, uri: this.#uri, state: this.#state, pump: this.#pump, bytes, kept, spare };
+  }
+
+  /** Goes on, in a new image, where the one before was; its fds are this object's. To be called in the place of start(). */
+  goOn({ state, pump, bytes, kept, spare }: KeptStream): void {
+    this.#state = state;
+    this.#bytes = BigInt(bytes);
+    this.#kept = foundFd(this.#sys, kept);
+    this.#spare = foundFd(this.#sys, spare);
+    this.#resolveStarted();
+    if (state === "ended") {
+      this.#resolveEnded();
+      return;
+    }
+    const status = pump === undefined ? ENOENT : this.#sys.pumpResume(pump, (end) => this.#pumpEnded(end));
+    if (!isErrno(status)) {
+      this.#pump = pump;
+      return;
+    }
+    // It had ended in the turn that was cut short, and its last word is lost.
+    this.#sys.timerStart(0, () => this.#pumpEnded({ reason: "eof", errno: 0, bytes: 0n }));
+  }
+
+  /** Its own that are open beside the pump's. */
+  get fds(): readonly Fd[] {
+    return [this.#kept, this.#spare].filter((fd) => fd !== undefined);
   }
 
   /** Resolves when what the process has written is on its way, or nobody takes it, or nothing more will come. */
@@ -138,6 +195,7 @@ export class Stream {
     this.#lateReaders?.stop();
     this.#close("kept");
     this.#close("spare");
+    this.#changed();
   }
 
   /** Ends the stream now. Nothing happens when it has ended. */
@@ -188,11 +246,13 @@ export class Stream {
     this.#log.warn("the rest of a stream is dropped", { stream: this.name, uri: this.#uri, bytes: this.#bytes });
     this.#pump = pump;
     this.#state = "dropping";
+    this.#changed();
     return true;
   }
 
   #end(): void {
     this.#state = "ended";
+    this.#changed();
     this.#resolveStarted();
     this.#resolveEnded();
   }
@@ -206,4 +266,19 @@ export class Stream {
     else if (which === "kept") this.#kept = undefined;
     else this.#spare = undefined;
   }
+}
+
+/** An fd as plain data. */
+export function keepFd(sys: Sys, fd: Fd | undefined): KeptFd | undefined {
+  if (fd === undefined) return undefined;
+  const stat = sys.fstat(fd);
+  return isErrno(stat) ? undefined : [fd, stat.dev, stat.ino];
+}
+
+/** The fd, if it is still what it was. */
+export function foundFd(sys: Sys, kept: KeptFd | undefined): Fd | undefined {
+  if (kept === undefined) return undefined;
+  const [fd, dev, ino] = kept;
+  const stat = sys.fstat(fd);
+  return !isErrno(stat) && stat.dev === dev && stat.ino === ino ? fd : undefined;
 }

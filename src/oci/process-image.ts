@@ -6,11 +6,20 @@ import { isErrno } from "../sys/errno.ts";
 import type { Pid, Sys } from "../sys/sys.d.ts";
 
 /** Either is "" when it cannot be told; of a zombie the kernel still knows the name. */
-interface Image {
+export interface Image {
   /** proc_pid_comm(5); each execve sets it. */
   readonly comm: string;
   /** proc_pid_exe(5). */
   readonly exe: string;
+}
+
+/** Between its release by a runtime that was killed and its execve init has a few steps to go. */
+export const executedWithinMs = 1_000;
+
+/** Plain data by which another image of the shim goes on with a watch. */
+export interface KeptWatch {
+  readonly before: Image;
+  readonly hadExecuted: boolean | undefined;
 }
 
 const longestComm = 64;
@@ -23,10 +32,15 @@ export class ExecutionWatch {
   readonly #before: Image;
   #hadExecuted: boolean | undefined;
 
-  constructor(sys: Sys, process: OwnedProcess) {
+  constructor(sys: Sys, process: OwnedProcess, kept?: KeptWatch) {
     this.#sys = sys;
     this.#process = process;
-    this.#before = imageOf(sys, process.pid);
+    this.#before = kept?.before ?? imageOf(sys, process.pid);
+    this.#hadExecuted = kept?.hadExecuted;
+  }
+
+  keep(): KeptWatch {
+    return { before: this.#before, hadExecuted: this.#hadExecuted };
   }
 
   /** To be called when its exit is seen, before it is reaped: the last moment at which anything is known of it. Once counts. */

@@ -31,6 +31,11 @@ export interface OwnedProcess {
   signal(signal: number): boolean;
 }
 
+/** One whose exit is known from an image of the program before this one. */
+export function endedProcess(exit: Exit): OwnedProcess {
+  return { pid: exit.pid, exit, exited: Promise.resolve(exit), signal: () => false };
+}
+
 export class Child implements OwnedProcess {
   readonly pid: Pid;
   readonly exited: Promise<Exit>;

@@ -61,14 +61,17 @@ export class Reaper {
   /** Living ones without an owner that are to be ended, each with the announcements that may still claim it. */
   readonly #strays = new Map<Pid, Set<Announcement>>();
   readonly #announcements = new Set<Announcement>();
+  readonly #beforeSpawn: () => void;
   #orphans = 0;
   /** How many hand-overs are under way, one inside the other: no look at the kernel meanwhile. */
   #settling = 0;
   #lookAgain = false;
 
-  constructor(sys: Sys, log: Log) {
+  /** @param beforeSpawn called before each start of a process. */
+  constructor(sys: Sys, log: Log, beforeSpawn: () => void = () => undefined) {
     this.#sys = sys;
     this.#log = log;
+    this.#beforeSpawn = beforeSpawn;
   }
 
   /**
@@ -88,6 +91,7 @@ export class Reaper {
    * @throws MoorError not_found when there is no such file, else unknown.
    */
   spawn(request: SpawnRequest, onExit?: (exit: Exit) => void): OwnedProcess {
+    this.#beforeSpawn();
     const made = this.#sys.spawn(request);
     if (isErrno(made)) {
       const text = `start ${request.file}: ${errnoName(made)}`;
@@ -108,6 +112,20 @@ export class Reaper {
     };
     this.#announcements.add(announcement);
     return announcement;
+  }
+
+  /**
+   * Makes a child ours that was so in an image of the program before this one. No call of childSignal() in between: as an
+   * orphan it would be reaped.
+   * @param reaped how it ended, when it is known to have been reaped.
+   */
+  adopt(pid: Pid, onExit?: (exit: Exit) => void, reaped?: ChildExit): OwnedProcess {
+    const child = this.#own(pid, onExit);
+    if (reaped === undefined) return child;
+    this.#owned.delete(pid);
+    child.note(exitOf(reaped, this.#sys.realtimeNs()));
+    child.handOver();
+    return child;
   }
 
   state(): ReaperState {
@@ -276,7 +294,8 @@ const lostCode = 0;
 /** containerd's word for a status that nobody knows. */
 const lostStatus = 255;
 
-function exitOf({ pid, code, status }: ChildExit, atNs: bigint): Exit {
+/** What waitid tells, as an exit seen at this time. */
+export function exitOf({ pid, code, status }: ChildExit, atNs: bigint): Exit {
   if (code === exitedCode || code === lostCode) return { pid, status: status & 0xff, signal: 0, atNs };
   return { pid, status: 128 + status, signal: status, atNs };
 }

@@ -2,26 +2,29 @@
 // decides what is allowed; this file does it. No answer waits for another's work: a request that must not overlap with
 // one under way is refused, joined or put behind it, as the table says.
 
-import { type Cgroup, findCgroup } from "../cgroup/cgroup.ts";
-import type { OomWatch } from "../cgroup/oom.ts";
+import type { Cgroup } from "../cgroup/cgroup.ts";
 import type { CheckpointOptions } from "../api/runc-options.ts";
 import type { Mount } from "../api/types.ts";
 import type { Spec } from "../oci/bundle.ts";
 import type { CallGate } from "../oci/call-gate.ts";
 import type { RuntimeOptions } from "../oci/options.ts";
-import { ExecutionWatch } from "../oci/process-image.ts";
+import { executedWithinMs, ExecutionWatch } from "../oci/process-image.ts";
 import type { Runtime } from "../oci/runtime.ts";
 import type { Exit } from "../reaper/reaper.ts";
 import { MoorError } from "../sys/error.ts";
 import { SIGKILL } from "../sys/flags.ts";
 import { passGate } from "../sys/gates.ts";
 import type { Pid } from "../sys/sys.d.ts";
+import { ContainerCgroup } from "./container-cgroup.ts";
 import type { ShimContext } from "./context.ts";
 import { deleteExec, deleteInit, killForDelete } from "./deletions.ts";
 import { Exec, ExecMemory, type ExecRequest, makeExec, startExec } from "./execs.ts";
-import { ExitRecords } from "./exit-records.ts";
+import { type ExitRecord, ExitRecords } from "./exit-records.ts";
 import { announceExecExit, announceInitExit, type ExitContext, killRest, recordExit } from "./exits.ts";
+import { Freezing } from "./freezing.ts";
 import { shown } from "./identifier.ts";
+import type { Part } from "./keeper.ts";
+import { keptExec, keptInit, type KeptInit } from "./kept-records.ts";
 import { noOutcome, type Outcome, type Process } from "./process.ts";
 import { listProcesses, type ProcessInfo } from "./process-list.ts";
 import { startCreated } from "./start-created.ts";
@@ -42,6 +45,8 @@ export interface ContainerSetup {
   readonly restore: ((onExit: (exit: Exit) => void) => Promise<void>) | undefined;
   /** Of the whole shim: who starts a process takes a turn. */
   readonly gate: CallGate;
+  /** The record of all this. */
+  readonly part: Part;
 }
 
 const longestSignal = 64;
@@ -49,20 +54,20 @@ const longestSignal = 64;
 export class Container {
   readonly setup: ContainerSetup;
   readonly execs = new Map<string, Exec>();
+  readonly cgroup: ContainerCgroup;
+  readonly freezing: Freezing;
   readonly #execMemory = new ExecMemory();
   readonly #context: ShimContext;
   readonly #events: TaskEvents;
   readonly #exits: ExitContext;
-  #cgroup: Cgroup | undefined;
-  #oomWatch: OomWatch | undefined;
   /** Exits that came while a start was under way, which is told first. */
   readonly #early = new Map<Process, Exit>();
   /** The daemon has been told that it is there, and not that it is gone. */
   #isTold = false;
   /** Whether init has gone on from where Create has left it. */
   #watch: ExecutionWatch | undefined;
-  /** The pause, resume or delete under way, for those who ask for the same. */
-  #changing: Promise<unknown> | undefined;
+  /** The delete under way, for those who ask for the same. */
+  #deleting: Promise<unknown> | undefined;
   /** Called when the container's init has been announced as ended. */
   onEnded: () => void = () => undefined;
 
@@ -70,6 +75,11 @@ export class Container {
     this.#context = context;
     this.setup = setup;
     this.#events = new TaskEvents(context.events);
+    this.cgroup = new ContainerCgroup(context, setup.init, () => {
+      this.init.part.touch();
+      this.#events.outOfMemory(this.id);
+    });
+    this.freezing = new Freezing(setup, this.#events, this.cgroup);
     const { sys, log } = context;
     this.#exits = { sys, log, events: this.#events, records: new ExitRecords(sys, setup.bundle) };
   }
@@ -94,37 +104,64 @@ export class Container {
 
   /** Init's process exists from now on: its cgroup is looked up and watched. */
   adopt(): void {
-    const { sys, log } = this.#context;
-    const { pid } = this.init.data;
-    if (this.init.owned !== undefined) this.#watch = new ExecutionWatch(sys, this.init.owned);
-    // Somebody may have asked between the restore and this.
-    this.#oomWatch?.stop();
-    try {
-      this.#cgroup = findCgroup(sys, pid);
-      this.#oomWatch = this.#cgroup.watchOom(() => this.#events.outOfMemory(this.id));
-    } catch (thrown) {
-      // One that has ended already is in no cgroup; without the memory controller there is nothing to watch.
-      log.debug("no watch for out of memory", { id: this.id, error: MoorError.from(thrown).message });
-    }
-  }
-
-  /** The first look may have failed, for want of fds say: then it is looked for again as long as init lives. */
-  #lookForCgroup(): Cgroup | undefined {
     const { owned } = this.init;
-    if (this.#cgroup === undefined && owned !== undefined && owned.exit === undefined) this.adopt();
-    return this.#cgroup;
-  }
-
-  /** To be called for init's exit, when it is seen. One that comes before created() is told after it. */
-  initExited(exit: Exit): void {
-    this.#ended(this.init, exit);
+    if (owned !== undefined) this.#watch = new ExecutionWatch(this.#context.sys, owned);
+    this.cgroup.find();
   }
 
   /** Create has done all it had to do: it is told, and so is an exit that has come meanwhile. */
   created(rootfs: readonly Mount[], checkpoint: string): void {
-    this.#events.created(this.init.data, this.setup.bundle, rootfs, checkpoint);
+    // From here on the container is made, whatever happens to the answer.
     this.#isTold = true;
+    this.#keepInit();
+    this.#events.created(this.init.data, this.setup.bundle, rootfs, checkpoint);
     this.#tellEarly(this.init);
+  }
+
+  #keepInit(): void {
+    const { init, cgroup } = this;
+    const plain = (): unknown => keptInit(init, cgroup.known?.data, cgroup.keepWatch(), this.#watch?.keep());
+    init.part = this.#context.keeper.part(plain);
+  }
+
+  #keepExec(exec: Exec): void {
+    exec.part = this.#context.keeper.part(() => keptExec(exec));
+  }
+
+  /** Is again what it was in the image before; `records` are those exits that it has written down. */
+  goOn(kept: KeptInit, execs: readonly Exec[], records: ReadonlyMap<string, ExitRecord>): void {
+    this.#isTold = kept.told !== "delete";
+    this.#exits.records.goOn(records);
+    this.cgroup.goOn(kept.cgroup, kept.oom);
+    this.#keepInit();
+    for (const exec of execs) {
+      this.execs.set(exec.data.execId, exec);
+      this.#keepExec(exec);
+    }
+  }
+
+  /** As above, once init's process is found again. */
+  goOnWatching({ image }: KeptInit): void {
+    const { owned } = this.init;
+    if (owned !== undefined && image !== undefined) this.#watch = new ExecutionWatch(this.#context.sys, owned, image);
+  }
+
+  /** A start of the image before, whose call was cut short, has this outcome; init's is asked of the kernel. */
+  async startSettled(process: Process): Promise<void> {
+    const isStarted = process === this.init && (await this.#watch?.executedWithin(executedWithinMs)) === true;
+    if (isStarted) this.#tellStart(process);
+    else {
+      process.happened("startFailed");
+      if (process.data.pid === 0) this.#forgetStart(process);
+    }
+    this.#tellEarly(process);
+  }
+
+  /** It is deleted, and its client is about to be told. */
+  forget(): void {
+    this.setup.part.remove();
+    this.init.part.remove();
+    for (const exec of this.execs.values()) exec.part.remove();
   }
 
   /** @returns the pid. @throws MoorError with the runtime's cause. */
@@ -134,7 +171,7 @@ export class Container {
       this.init.check("startExec");
       process.ask("start");
       GATE: passGate(this.#context.sys, "exec.asked");
-      const whenEnded = (exit: Exit): void => this.#ended(process, exit);
+      const whenEnded = (exit: Exit): void => this.exited(process, exit);
       await this.#starting(process, (tell) =>
         this.setup.gate.run(() => startExec(this.#place(), process, whenEnded, tell)),
       );
@@ -145,7 +182,7 @@ export class Container {
       await this.#starting(process, async (tell) => {
         if (restore === undefined) await startCreated(this.#context, this.setup, this.#watch);
         else {
-          await restore((exit) => this.#ended(process, exit));
+          await restore((exit) => this.exited(process, exit));
           this.adopt();
         }
         tell();
@@ -191,11 +228,11 @@ export class Container {
 
   #tellEarly(process: Process): void {
     const early = this.#early.get(process);
-    if (early !== undefined && this.#early.delete(process)) this.#ended(process, early);
+    if (early !== undefined && this.#early.delete(process)) this.exited(process, early);
   }
 
-  /** An exit was seen. Called by the reaper, before the pid is free. */
-  #ended(process: Process, exit: Exit): void {
+  /** An exit was seen (called by the reaper, before the pid is free), or is known from the image before and was not told. */
+  exited(process: Process, exit: Exit): void {
     GATE: passGate(this.#context.sys, process === this.init ? "exit.seen" : "exec-exit.seen");
     process.setExit(exit);
     if (process === this.init) this.#watch?.ended();
@@ -215,10 +252,9 @@ export class Container {
       init,
       () => [...this.execs.values()],
       () => killRest(this.#exits, this.setup, this.execs.values()),
-      () => this.#oomWatch?.check(),
+      () => this.cgroup.check(),
     );
-    this.#oomWatch?.stop();
-    this.#oomWatch = undefined;
+    this.cgroup.stop();
     this.onEnded();
   }
 
@@ -231,6 +267,7 @@ export class Container {
     const exec = makeExec(this.#place(), request);
     this.#execMemory.admit(exec, this.execs.values());
     this.execs.set(request.execId, exec);
+    this.#keepExec(exec);
     this.#events.execAdded(exec.data);
     GATE: passGate(this.#context.sys, "exec.added");
   }
@@ -246,7 +283,7 @@ export class Container {
     }
     process.ask("kill");
     const isForAll = all && process === this.init && process.owned !== undefined;
-    const cgroup = isForAll ? this.#lookForCgroup() : undefined;
+    const cgroup = isForAll ? this.cgroup.lookFor() : undefined;
     if (isForAll && cgroup === undefined) await this.setup.runtime.kill(this.id, signal, true);
     else if (!(isForAll ? cgroup?.signalAll(signal) : process.owned?.signal(signal))) {
       // Made from a checkpoint: there is no process before it is started. NotFound would have clients wait for its exit.
@@ -255,54 +292,16 @@ export class Container {
       // Between its end and the word of it.
       throw new MoorError("not_found", `kill ${process.name}: ${alreadyFinished}`);
     }
-    if (signal === SIGKILL) this.#thaw("that was killed");
+    if (signal === SIGKILL) this.cgroup.thaw("that was killed");
     GATE: passGate(this.#context.sys, "kill.sent");
   }
 
-  // A frozen process of cgroup v1 does not even die of SIGKILL. A runtime may have failed after it has frozen it.
-  #thaw(why: string): void {
-    try {
-      const cgroup = this.#lookForCgroup();
-      if (cgroup?.isFrozen() === true) cgroup.thaw();
-    } catch (thrown) {
-      this.#context.log.warn(`thaw a container ${why}`, { id: this.id, error: MoorError.from(thrown).message });
-    }
-  }
-
   pause(): Promise<void> {
-    const run = (): Promise<void> => this.setup.runtime.pause(this.id);
-    return this.#change("pause", "paused", "pauseFailed", run, () => this.#events.paused(this.id));
+    return this.freezing.pause();
   }
 
   resume(): Promise<void> {
-    const run = (): Promise<void> => this.setup.runtime.resume(this.id);
-    return this.#change("resume", "resumed", "resumeFailed", run, () => this.#events.resumed(this.id));
-  }
-
-  async #change(
-    request: "pause" | "resume",
-    done: "paused" | "resumed",
-    failed: "pauseFailed" | "resumeFailed",
-    run: () => Promise<void>,
-    tell: () => void,
-  ): Promise<void> {
-    if (this.init.ask(request).kind === "join") {
-      await this.#changing;
-      return;
-    }
-    const changed = (): void => {
-      // The container may have ended meanwhile, and even be deleted: then that is what was told last.
-      if (this.init.happened(done).kind === "to") tell();
-    };
-    const changing = run().then(changed, (thrown: unknown) => {
-      // The runtime may fail, or be killed, when it has done its work.
-      if (request === "resume" && this.#cgroup?.isFrozen() === false) return changed();
-      this.init.happened(failed);
-      if (request === "pause") this.#thaw("that could not be paused");
-      throw MoorError.from(thrown);
-    });
-    this.#changing = changing;
-    await changing;
+    return this.freezing.resume();
   }
 
   /** resourcesJson: OCI LinuxResources, checked to be a JSON object. */
@@ -327,6 +326,7 @@ export class Container {
     process.checkResize(columns, rows);
     if (process.stdio !== undefined) process.stdio.resize(columns, rows);
     else if (process instanceof Exec) process.wantedSize = { columns, rows };
+    process.part.touch();
   }
 
   closeStdin(execId: string): void {
@@ -334,19 +334,15 @@ export class Container {
     process.ask("closeIo");
     if (process.stdio !== undefined) process.stdio.closeStdin();
     else if (process instanceof Exec) process.stdinClosed = true;
+    process.part.touch();
   }
 
   pids(): readonly ProcessInfo[] {
-    return listProcesses(this.#lookForCgroup(), this.init, this.execs.values());
+    return listProcesses(this.cgroup.lookFor(), this.init, this.execs.values());
   }
 
-  /** @throws MoorError failed_precondition when there is no cgroup yet. */
-  async stats(): Promise<{ typeUrl: string; value: Uint8Array }> {
-    const cgroup = this.#lookForCgroup();
-    if (cgroup === undefined) {
-      throw new MoorError("failed_precondition", `stats of container ${this.id}: it has no cgroup yet`);
-    }
-    return cgroup.stats();
+  stats(): Promise<{ typeUrl: string; value: Uint8Array }> {
+    return this.cgroup.stats();
   }
 
   /** @returns how it ended. @throws MoorError; nothing is deleted then. */
@@ -356,7 +352,7 @@ export class Container {
       const cell = process.ask("delete");
       if (cell.kind === "to") break;
       if (cell.kind === "join") {
-        await this.#changing;
+        await this.#deleting;
         return process.outcome ?? noOutcome;
       }
       if (cell.kind === "killFirst") await killForDelete(this.#context, process);
@@ -364,7 +360,7 @@ export class Container {
     }
     GATE: passGate(this.#context.sys, process instanceof Exec ? "exec-delete.asked" : "delete.asked");
     const deleting = process instanceof Exec ? this.#deleteExec(process) : this.#deleteInit();
-    if (!(process instanceof Exec)) this.#changing = deleting;
+    if (!(process instanceof Exec)) this.#deleting = deleting;
     try {
       await deleting;
     } catch (thrown) {
@@ -381,14 +377,19 @@ export class Container {
 
   async #deleteInit(): Promise<void> {
     await deleteInit(this.#context, this.setup, this.execs);
-    this.#events.deleted(this.init.data);
+    const { data, part } = this.init;
+    if (data.told !== "delete") {
+      data.told = "delete";
+      part.touch();
+      this.#events.deleted(data);
+    }
     this.#isTold = false;
     GATE: passGate(this.#context.sys, "delete.told");
   }
 
   /** Where its cgroup is, once that is known. */
   get cgroupData(): Cgroup["data"] | undefined {
-    return this.#cgroup?.data;
+    return this.cgroup.known?.data;
   }
 
   #place() {

@@ -3,6 +3,7 @@
 import type { Reaper } from "../reaper/reaper.ts";
 import type { Log } from "../sys/log.ts";
 import type { Fd, Sys } from "../sys/sys.d.ts";
+import type { Keeping } from "./keeper.ts";
 
 export interface ShimContext {
   readonly sys: Sys;
@@ -15,6 +16,8 @@ export interface ShimContext {
   /** "unix:///run/containerd/s/…", as the bundle's file `address` holds it. */
   readonly address: string;
   readonly events: EventStream;
+  /** For what another image of the program must know after a crash. */
+  readonly keeper: Keeping;
   /** Sockets that the starter passed on purpose (MOOR_LISTEN_FDS), for the first container. */
   readonly listenFds: readonly Fd[];
   /** Shutdown was asked for and no container is left: the process shall end once the answer is out. */

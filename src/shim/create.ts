@@ -5,7 +5,7 @@ import type { CreateTaskRequest } from "../api/task.ts";
 import { openStdio, type Stdio } from "../io/stdio.ts";
 import { mountAll } from "../mount/mount.ts";
 import { unmountAll } from "../mount/unmount.ts";
-import { readSpec, rootfsOf } from "../oci/bundle.ts";
+import { readSpec, rootfsOf, type Spec, type SpecNamespace } from "../oci/bundle.ts";
 import type { CallGate } from "../oci/call-gate.ts";
 import { decodeOptions, type RuntimeOptions } from "../oci/options.ts";
 import { writeOptions } from "../oci/options-file.ts";
@@ -17,8 +17,8 @@ import { S_IFDIR, S_IFMT, SIGKILL } from "../sys/flags.ts";
 import { errnoName, isErrno } from "../sys/errno.ts";
 import { passGate } from "../sys/gates.ts";
 import { quoted } from "../sys/quoted.ts";
-import type { Fd, Pid, Sys } from "../sys/sys.d.ts";
-import { Container } from "./container.ts";
+import type { Fd, FileStat, Pid, Sys } from "../sys/sys.d.ts";
+import { Container, type ContainerSetup } from "./container.ts";
 import type { ShimContext } from "./context.ts";
 import { writeAtomically } from "./exit-records.ts";
 import { Process } from "./process.ts";
@@ -50,25 +50,26 @@ export async function createContainer(
   const mountedRootfs = rootfs.length === 0 ? "" : `${bundle}/rootfs`;
   const init = new Process({ kind: "init", containerId: id, execId: "", stdin, stdout, stderr, terminal });
 
-  writeOptions(sys, bundle, options);
-  writeAtomically(sys, `${bundle}/address`, context.address, 0o644);
-  GATE: passGate(sys, "create.noted");
-  await mountAll(sys, rootfs, mountedRootfs === "" ? rootfsOf(spec, bundle) : mountedRootfs, reaper);
-  GATE: passGate(sys, "create.mounted");
+  // From here on there is something to take back.
+  const part = context.keeper.part(() => keptContainer({ id, bundle, mountedRootfs, spec, options, request }));
+  context.keeper.flush();
   let stdio: Stdio | undefined;
+  let isMounted = false;
   try {
+    writeOptions(sys, bundle, options);
+    writeAtomically(sys, `${bundle}/address`, context.address, 0o644);
+    GATE: passGate(sys, "create.noted");
+    await mountAll(sys, rootfs, mountedRootfs === "" ? rootfsOf(spec, bundle) : mountedRootfs, reaper);
+    isMounted = true;
+    GATE: passGate(sys, "create.mounted");
     const { ioUid, ioGid } = options;
     stdio = await openStdio(
-      { sys, reaper, log },
+      { sys, reaper, log, changed: () => init.part.touch() },
       { containerId: id, execId: "", namespace, bundle, stdin, stdout, stderr, terminal, ioUid, ioGid, environ },
     );
     init.stdio = stdio;
     GATE: passGate(sys, "create.opened");
-    const restore =
-      request.checkpoint === ""
-        ? undefined
-        : (onExit: (exit: Exit) => void) =>
-            gate.run(() => restoreInit(context, { request, options, runtime, init }, onExit));
+    const restore = restoreOf(context, gate, { request, options, runtime, init });
     const container = new Container(context, {
       id,
       bundle,
@@ -79,9 +80,10 @@ export async function createContainer(
       init,
       restore,
       gate,
+      part,
     });
     if (restore === undefined) {
-      const whenEnded = (exit: Exit): void => container.initExited(exit);
+      const whenEnded = (exit: Exit): void => container.exited(container.init, exit);
       await gate.run(() => createInit(context, { request, options, runtime, init }, listenFds, whenEnded));
       container.adopt();
     }
@@ -90,16 +92,51 @@ export async function createContainer(
     return container;
   } catch (thrown) {
     stdio?.abort();
-    if (mountedRootfs !== "") await undoMounts(context, mountedRootfs);
+    if (mountedRootfs !== "" && isMounted) await undoMounts(context, mountedRootfs);
+    part.remove();
     throw thrown;
   }
 }
 
-interface InitParts {
-  readonly request: CreateTaskRequest;
+/** What stays as it is as long as the container is there; the record alone, without one of its init, is a Create under way. */
+export interface KeptContainer {
+  readonly id: string;
+  readonly bundle: string;
+  readonly mountedRootfs: string;
+  /** linux.namespaces of the spec. */
+  readonly namespaces: readonly SpecNamespace[];
+  readonly options: RuntimeOptions;
+  readonly checkpoint: string;
+  readonly parentCheckpoint: string;
+}
+
+/** The record of a container. */
+export function keptContainer(given: {
+  readonly id: string;
+  readonly bundle: string;
+  readonly mountedRootfs: string;
+  readonly spec: Spec;
+  readonly options: RuntimeOptions;
+  readonly request: Pick<CreateTaskRequest, "checkpoint" | "parentCheckpoint">;
+}): { readonly kind: "container" } & KeptContainer {
+  const { id, bundle, mountedRootfs, spec, options, request } = given;
+  const { checkpoint, parentCheckpoint } = request;
+  const namespaces = spec.linux?.namespaces ?? [];
+  return { kind: "container", id, bundle, mountedRootfs, namespaces, options, checkpoint, parentCheckpoint };
+}
+
+/** Of the request, what is needed to make init. */
+export interface InitParts {
+  readonly request: Pick<CreateTaskRequest, "id" | "bundle" | "checkpoint" | "parentCheckpoint">;
   readonly options: RuntimeOptions;
   readonly runtime: Runtime;
   readonly init: Process;
+}
+
+/** What the start of this container does in the place of the runtime's start; undefined where nothing is restored. */
+export function restoreOf(context: ShimContext, gate: CallGate, parts: InitParts): ContainerSetup["restore"] {
+  if (parts.request.checkpoint === "") return undefined;
+  return (onExit) => gate.run(() => restoreInit(context, parts, onExit));
 }
 
 function createInit(
@@ -175,7 +212,7 @@ async function makeInit(
 }
 
 /** Takes back what a runtime call left half made, also what the runtime has not written down yet. */
-async function forget({ sys, log }: ShimContext, runtime: Runtime, id: string): Promise<void> {
+export async function forget({ sys, log }: ShimContext, runtime: Runtime, id: string): Promise<void> {
   // Loaded when it is needed, which is hardly ever.
   const { clearCgroups, findCgroups } = await import("./remains.ts");
   const { root, bundle } = runtime.config;
@@ -195,7 +232,7 @@ async function forget({ sys, log }: ShimContext, runtime: Runtime, id: string): 
   log.warn("processes or cgroups of a container half made are left", { id, cgroups: cgroups.join(" ") });
 }
 
-async function undoMounts({ sys, log }: ShimContext, rootfs: string): Promise<void> {
+export async function undoMounts({ sys, log }: ShimContext, rootfs: string): Promise<void> {
   try {
     await unmountAll(sys, rootfs);
   } catch (thrown) {
@@ -214,5 +251,15 @@ export function checkBundle(sys: Sys, id: string, bundle: string): string {
   const stat = sys.stat(bundle);
   if (isErrno(stat)) throw new MoorError("invalid_argument", `${what}: ${errnoName(stat)}`, { errno: stat });
   if ((stat.mode & S_IFMT) !== S_IFDIR) throw new MoorError("invalid_argument", `${what} is no folder`);
-  return `${stat.dev}:${stat.ino}`;
+  return folderKey(stat);
+}
+
+/** The same for a folder that has been checked before; "" when it is gone. */
+export function bundleKey(sys: Sys, bundle: string): string {
+  const stat = sys.stat(bundle);
+  return isErrno(stat) ? "" : folderKey(stat);
+}
+
+function folderKey({ dev, ino }: FileStat): string {
+  return `${dev}:${ino}`;
 }

@@ -41,6 +41,7 @@ export function deleteExec(
   // Never started, or not to be: who waits for its exit would wait for ever.
   if (exec.owned === undefined) exec.failStart();
   execs.delete(execId);
+  exec.part.remove();
   // Leftovers go with the bundle.
   sys.unlink(`${bundle}/${execId}.pid`);
   try {

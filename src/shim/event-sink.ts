@@ -3,11 +3,14 @@
 
 import { Client, raw } from "ttrpc";
 import { ForwardRequest } from "../api/forward.ts";
+import { keepFd } from "../io/stream.ts";
 import { errnoName, isErrno } from "../sys/errno.ts";
 import { MoorError } from "../sys/error.ts";
 import type { Sys } from "../sys/sys.d.ts";
 import { pathOfAddress } from "./address.ts";
 import type { EventStream } from "./context.ts";
+import { type Keeping, keepsNothing } from "./keeper.ts";
+import type { KeptSink } from "./kept-records.ts";
 import type { EventSink, Publisher } from "./publisher.ts";
 import { SocketTransport, timersOf } from "./socket-transport.ts";
 import { wireTime } from "./time.ts";
@@ -19,7 +22,12 @@ const service = "containerd.services.events.ttrpc.v1.Events";
  * @param address "unix:///path" or a bare path.
  * @throws MoorError unavailable when nobody listens there; invalid_argument for another kind of address.
  */
-export function connectEventSink(sys: Sys, address: string, buffer: Uint8Array): EventSink {
+export function connectEventSink(
+  sys: Sys,
+  address: string,
+  buffer: Uint8Array,
+  keeper: Keeping = keepsNothing,
+): EventSink {
   const path = pathOfAddress(address);
   if (path === undefined) {
     throw new MoorError("invalid_argument", `the address for events ${JSON.stringify(address)} is no unix socket`);
@@ -28,12 +36,29 @@ export function connectEventSink(sys: Sys, address: string, buffer: Uint8Array):
   if (isErrno(fd)) {
     throw new MoorError("unavailable", `connect to the daemon's ${path}: ${errnoName(fd)}`, { errno: fd });
   }
-  const client = new Client(new SocketTransport(sys, fd, buffer), { timers: timersOf(sys) });
+  const transport = new SocketTransport(sys, fd, buffer, undefined, () => keeper.flush());
+  const client = new Client(transport, { timers: timersOf(sys) });
+  const kept = keepFd(sys, fd);
+  let sending = false;
+  // The answer to an event that is under way in a crash is still read afterwards: else the daemon would get it twice.
+  const part = keeper.part((): KeptSink => ({ kind: "sink", fd: kept, sending }));
+  const say = (isSending: boolean): void => {
+    sending = isSending;
+    part.touch();
+  };
   return {
     async forward(request, timeoutMs) {
-      await client.call(service, "Forward", raw, raw, request, { timeoutMs });
+      say(true);
+      try {
+        await client.call(service, "Forward", raw, raw, request, { timeoutMs });
+      } finally {
+        say(false);
+      }
     },
-    close: () => client.close(),
+    close: () => {
+      part.remove();
+      client.close();
+    },
   };
 }
 

@@ -13,7 +13,7 @@ import { passGate } from "../sys/gates.ts";
 import type { Errno, FdMapping, Pid, Sys } from "../sys/sys.d.ts";
 import type { ShimContext } from "./context.ts";
 import { checkIdentifier, shown } from "./identifier.ts";
-import { Process } from "./process.ts";
+import { type KeptProcess, Process } from "./process.ts";
 
 export interface ExecRequest {
   readonly execId: string;
@@ -36,6 +36,13 @@ export interface ExecPlace {
   readonly initPid: Pid;
 }
 
+/** An exec as plain data. */
+export interface KeptExec extends KeptProcess {
+  readonly specText: string;
+  readonly wantedSize: { readonly columns: number; readonly rows: number } | undefined;
+  readonly stdinClosed: boolean;
+}
+
 /** An exec that has been added and not deleted. */
 export class Exec extends Process {
   /** The process as the runtime takes it, until it has been started. */
@@ -53,6 +60,11 @@ export class Exec extends Process {
   get heldBytes(): number {
     const { stdin, stdout, stderr } = this.data;
     return execBytes + this.specText.length + stdin.length + stdout.length + stderr.length;
+  }
+
+  override keep(): KeptExec {
+    const { specText, wantedSize, stdinClosed } = this;
+    return { ...super.keep(), specText, wantedSize, stdinClosed };
   }
 }
 
@@ -141,7 +153,7 @@ export async function startExec(
     if (reported) onExit(exit);
   };
   const stdio = await openStdio(
-    { sys, reaper, log },
+    { sys, reaper, log, changed: () => exec.part.touch() },
     { containerId, execId, namespace, bundle, stdin, stdout, stderr, terminal, ioUid, ioGid, environ },
   );
   const announcement = reaper.announce();

@@ -31,6 +31,11 @@ export class ExitRecords {
     this.#bundle = bundle;
   }
 
+  /** The records that an image of the program before this one has written. */
+  goOn(records: ReadonlyMap<string, ExitRecord>): void {
+    for (const [processId, record] of records) this.#records.set(processId, record);
+  }
+
   /** Adds a record and writes the file. @throws MoorError when the disk refuses it; the record stays in memory. */
   add(processId: string, record: ExitRecord): void {
     this.#records.set(processId, record);

@@ -111,7 +111,11 @@ function tell({ sys, log, events, records }: ExitContext, process: Process): voi
     // The bundle may be gone or its disk full: those who ask are told all the same.
     log.error("an exit could not be recorded", { process: process.name, error: MoorError.from(thrown).message });
   }
-  events.exited(data);
+  if (data.told === "nothing") {
+    data.told = "exit";
+    process.part.touch();
+    events.exited(data);
+  }
   GATE: passGate(sys, isInit ? "exit.told" : "exec-exit.told");
   process.announce();
   // Once the answers are out, at the end of this turn: who waits need not wait for the line.

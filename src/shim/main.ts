@@ -16,7 +16,9 @@ containerd calls it: a runtime of the type io.containerd.moor.v2 is this program
 `;
 
 try {
-  await run(parseArguments(sys.args.slice(1)));
+  const kept = sys.kept();
+  if (kept === undefined) await run(parseArguments(sys.args.slice(1)));
+  else (await import("./resume.ts")).resume(sys, kept);
 } catch (thrown) {
   write(2, sys.encodeUtf8(`${programName}: ${MoorError.from(thrown).message}\n`));
   sys.exit(1);

@@ -2,10 +2,11 @@
 // stdio and its handle at the reaper, and who waits for its exit. It asks the table for everything and runs nothing
 // itself; container.ts does.
 
-import type { Stdio } from "../io/stdio.ts";
+import type { KeptStdio, Stdio } from "../io/stdio.ts";
 import type { Exit, OwnedProcess } from "../reaper/reaper.ts";
 import { MoorError } from "../sys/error.ts";
 import type { Pid } from "../sys/sys.d.ts";
+import { type Part, unkept } from "./keeper.ts";
 import {
   type Cell,
   execTable,
@@ -34,6 +35,15 @@ export interface ProcessData {
   exitedAtNs: bigint | undefined;
   /** The start was tried and failed, and no process remained: Wait answers, nothing was announced. */
   startFailed: boolean;
+  /** What was last put into the queue of events: after a crash it is not told again. */
+  told: "nothing" | "exit" | "delete";
+}
+
+/** ProcessData as JSON holds it, and what else another image of the program needs to go on with a process. */
+export interface KeptProcess extends Omit<ProcessData, "exitedAtNs"> {
+  /** A decimal number. */
+  readonly exitedAtNs: string | undefined;
+  readonly stdio: KeptStdio | undefined;
 }
 
 export type ProcessSetup = Pick<
@@ -58,6 +68,8 @@ export class Process {
   readonly data: ProcessData;
   stdio: Stdio | undefined;
   owned: OwnedProcess | undefined;
+  /** Its record for another image; told of each change. */
+  part: Part = unkept;
   readonly #waiters = new Set<(outcome: Outcome) => void>();
   #settled: (() => void)[] = [];
 
@@ -69,7 +81,19 @@ export class Process {
       exitStatus: undefined,
       exitedAtNs: undefined,
       startFailed: false,
+      told: "nothing",
     };
+  }
+
+  keep(): KeptProcess {
+    const { data, stdio } = this;
+    return { ...data, exitedAtNs: data.exitedAtNs?.toString(), stdio: stdio?.keep() };
+  }
+
+  /** Is again what it was in the image before. */
+  goOn({ state, pid, exitStatus, exitedAtNs, startFailed, told }: KeptProcess): void {
+    Object.assign(this.data, { state, pid, exitStatus, startFailed, told });
+    this.data.exitedAtNs = exitedAtNs === undefined ? undefined : BigInt(exitedAtNs);
   }
 
   /** "container c1" or "exec e1 of container c1", for errors and the log. */
@@ -118,6 +142,7 @@ export class Process {
   setExit(exit: Exit): void {
     this.data.exitStatus = exit.status;
     this.data.exitedAtNs = exit.atNs;
+    this.part.touch();
   }
 
   /** Tells everyone who waits for the exit. */
@@ -129,6 +154,7 @@ export class Process {
   /** The start failed and left no process: nobody will ever be told of an exit, so Wait answers now. */
   failStart(): void {
     this.data.startFailed = true;
+    this.part.touch();
     this.#tell(noOutcome);
   }
 
@@ -174,6 +200,7 @@ export class Process {
 
   #move(state: ProcessState): void {
     this.data.state = state;
+    this.part.touch();
     if (state === "starting" || state === "running" || state === "exiting") return;
     for (const wake of this.#settled.splice(0)) wake();
   }

@@ -6,6 +6,7 @@ import { grpcCodes, MoorError, must } from "../sys/error.ts";
 import { passGate } from "../sys/gates.ts";
 import type { Log } from "../sys/log.ts";
 import type { Sys, TimerId } from "../sys/sys.d.ts";
+import { keepsNoEvents, type KeptEvents, type PendingEvent, type ResumedEvents } from "./kept-events.ts";
 import { leftEventsFile, Spool } from "./spool.ts";
 
 /** A connection to the daemon's event service. */
@@ -24,6 +25,10 @@ export interface PublisherOptions {
   readonly spoolPath: string;
   /** Bytes of undelivered events kept in memory. */
   readonly memoryLimitBytes?: number;
+  /** Where what is not delivered is kept for another image of the program; absent: nowhere. */
+  readonly kept?: Pick<KeptEvents, "add" | "drop" | "spoolChanged">;
+  /** What the image before had not delivered. */
+  readonly resumed?: ResumedEvents | undefined;
 }
 
 const forwardTimeoutMs = 5_000;
@@ -47,11 +52,12 @@ export function refusalOf(error: unknown): number | undefined {
 export class Publisher {
   readonly #options: PublisherOptions;
   readonly #limitBytes: number;
+  readonly #kept: Pick<KeptEvents, "add" | "drop" | "spoolChanged">;
   // An event goes through these in this order, as far as there is need: each is newer than all of the one before.
-  readonly #queue: Uint8Array[] = [];
+  readonly #queue: PendingEvent[] = [];
   readonly #spool: Spool;
   /** What the disk did not take: in memory past its bound, as losing it would be worse. */
-  readonly #unspooled: Uint8Array[] = [];
+  readonly #unspooled: PendingEvent[] = [];
   #queuedBytes = 0;
   #sink: EventSink | undefined;
   #sending = false;
@@ -68,7 +74,31 @@ export class Publisher {
   constructor(options: PublisherOptions) {
     this.#options = options;
     this.#limitBytes = options.memoryLimitBytes ?? 128 << 10;
-    this.#spool = new Spool(options.sys, options.spoolPath);
+    this.#kept = options.kept ?? keepsNoEvents;
+    const { resumed } = options;
+    this.#spool = new Spool(options.sys, options.spoolPath, this.#kept, resumed?.spool);
+    if (resumed === undefined) return;
+    for (const event of resumed.queue) this.#push(event);
+    this.#unspooled.push(...resumed.unspooled);
+  }
+
+  /** Begins with what the image before has left. */
+  async begin(): Promise<void> {
+    const firstTaken = this.#options.resumed?.firstTaken;
+    if (firstTaken !== undefined) {
+      this.#sending = true;
+      if (await firstTaken) this.#taken();
+      this.#sending = false;
+    }
+    if (this.undelivered > 0) this.#pump();
+  }
+
+  /** The oldest event is done with. */
+  #taken(): void {
+    const event = this.#queue.shift();
+    if (event === undefined) return;
+    this.#queuedBytes -= event.request.length;
+    this.#kept.drop(event);
   }
 
   /** Takes an encoded ForwardRequest; returns at once. */
@@ -76,13 +106,15 @@ export class Publisher {
     if (this.#options.connect === undefined || this.#closed) return;
     const full = this.#queuedBytes + request.length > this.#limitBytes;
     if (full || !this.#spool.empty || this.#unspooled.length > 0) {
-      this.#unspooled.push(request);
+      this.#unspooled.push(this.#kept.add(request, true));
       this.#spill();
-    } else {
-      this.#queue.push(request);
-      this.#queuedBytes += request.length;
-    }
+    } else this.#push(this.#kept.add(request, false));
     if (this.#retry === undefined) this.#pump();
+  }
+
+  #push(event: PendingEvent): void {
+    this.#queue.push(event);
+    this.#queuedBytes += event.request.length;
   }
 
   /** Resolves when nothing is left to deliver, or nothing will be any more: it was closed. */
@@ -132,10 +164,10 @@ export class Publisher {
     const { sys, log, spoolPath } = this.#options;
     const leftPath = `${spoolPath.slice(0, spoolPath.lastIndexOf("/"))}/${leftEventsFile}`;
     const path = `${leftPath}.new`;
-    const fresh = new Spool(sys, path);
+    const fresh = new Spool(sys, path, keepsNoEvents);
     try {
-      for (let request = this.#head(); request !== undefined; request = this.#head()) {
-        fresh.append(request);
+      for (let event = this.#head(); event !== undefined; event = this.#head()) {
+        fresh.append(event.request);
         this.#queue.shift();
       }
       must(sys.rename(path, leftPath), `rename ${path}`);
@@ -150,9 +182,10 @@ export class Publisher {
 
   #spill(): void {
     try {
-      for (let request = this.#unspooled[0]; request !== undefined; request = this.#unspooled[0]) {
-        this.#spool.append(request);
+      for (let event = this.#unspooled[0]; event !== undefined; event = this.#unspooled[0]) {
+        this.#spool.append(event.request);
         this.#unspooled.shift();
+        this.#kept.drop(event);
         this.#saidDiskFull = false;
       }
     } catch (error) {
@@ -197,8 +230,9 @@ export class Publisher {
 
   async #deliverAll(): Promise<void> {
     while (!this.#closed) {
-      const request = this.#head();
-      if (request === undefined) return;
+      const event = this.#head();
+      if (event === undefined) return;
+      const { request } = event;
       this.#sink ??= this.#options.connect?.();
       GATE: passGate(this.#options.sys, "event.sending");
       try {
@@ -214,17 +248,22 @@ export class Publisher {
       this.#retryMs = firstRetryMs;
       if (this.#saidAway) this.#options.log.info("the daemon takes events again", { undelivered: this.undelivered });
       this.#saidAway = false;
-      this.#queue.shift();
-      this.#queuedBytes -= request.length;
+      this.#taken();
     }
   }
 
   // The oldest event; when memory is empty the next ones come back from the spool.
-  #head(): Uint8Array | undefined {
+  #head(): PendingEvent | undefined {
+    if (this.#queue.length > 0) return this.#queue[0];
+    if (!this.#spool.empty) {
+      for (const request of this.#takeSpooled()) this.#push(this.#kept.add(request, false));
+      this.#spool.settle();
+    }
     if (this.#queue.length === 0) {
-      for (const request of this.#spool.empty ? this.#unspooled.splice(0) : this.#takeSpooled()) {
-        this.#queue.push(request);
-        this.#queuedBytes += request.length;
+      // No longer behind anything: kept anew, as one of the queue.
+      for (const event of this.#unspooled.splice(0)) {
+        this.#push(this.#kept.add(event.request, false));
+        this.#kept.drop(event);
       }
     }
     return this.#queue[0];
@@ -237,7 +276,7 @@ export class Publisher {
     } catch (error) {
       const lost = this.#spool.discard();
       this.#options.log.error("spooled events are lost", { events: lost, error: MoorError.from(error).message });
-      return this.#unspooled.splice(0);
+      return [];
     }
   }
 

@@ -15,11 +15,14 @@ import { Acceptor } from "./acceptor.ts";
 import { connectEventSink, eventStream } from "./event-sink.ts";
 import { hostGoesDown } from "./host-down.ts";
 import { IdleWatch } from "./idle-watch.ts";
+import { Keeper, type Part, unkept } from "./keeper.ts";
+import { KeptEvents } from "./kept-events.ts";
 import { type Level, Logger } from "./logger.ts";
 import { connectionLimit, connectionLimits } from "./peer-limits.ts";
-import { Publisher } from "./publisher.ts";
+import { type EventSink, Publisher } from "./publisher.ts";
 import { readBufferBytes, SocketTransport, timersOf } from "./socket-transport.ts";
 import { logState } from "./state-dump.ts";
+import type { Resumption } from "./resume.ts";
 import { TaskService } from "./task-service.ts";
 import { version } from "./version.ts";
 
@@ -53,9 +56,12 @@ const eventsWithinMs = 3_000;
 /** For output that a reader is just taking. */
 const outputWithinMs = 5_000;
 
-/** Serves until it is time to go; returns at once, the event loop does the rest. */
-export function serve(sys: Sys, setup: ServeSetup): void {
-  new Serving(sys, setup).begin();
+/**
+ * Serves until it is time to go; returns at once, the event loop does the rest.
+ * @param resumption what an image of the program before this one has left, after a crash.
+ */
+export function serve(sys: Sys, setup: ServeSetup, resumption?: Resumption): void {
+  new Serving(sys, setup, resumption).begin();
 }
 
 class Serving {
@@ -68,6 +74,9 @@ class Serving {
   readonly #tasks: TaskService;
   readonly #idle: IdleWatch;
   readonly #acceptor: Acceptor;
+  readonly #keeper: Keeper;
+  readonly #resumption: Resumption | undefined;
+  #part: Part = unkept;
   readonly #readBuffer = new Uint8Array(readBufferBytes);
   readonly #mostConnections: number;
   #isFull = false;
@@ -75,17 +84,21 @@ class Serving {
   #leaveAfterLast = false;
   #leaving = false;
 
-  constructor(sys: Sys, setup: ServeSetup) {
+  constructor(sys: Sys, setup: ServeSetup, resumption: Resumption | undefined) {
     this.#sys = sys;
     this.#setup = setup;
+    this.#resumption = resumption;
     const { logFd, logLevel: level, namespace, ttrpcAddress } = setup;
     this.#log = new Logger(sys, logFd === undefined ? { level } : { fd: logFd, level });
-    this.#reaper = new Reaper(sys, this.#log);
+    this.#keeper = new Keeper(sys, this.#log);
+    this.#reaper = new Reaper(sys, this.#log, () => this.#keeper.flush());
     this.#publisher = new Publisher({
       sys,
       log: this.#log,
-      connect: ttrpcAddress === "" ? undefined : () => connectEventSink(sys, ttrpcAddress, this.#readBuffer),
+      connect: ttrpcAddress === "" ? undefined : () => this.#connectEvents(),
       spoolPath: `${setup.bundle}/events`,
+      kept: new KeptEvents(sys, this.#keeper),
+      resumed: resumption?.events,
     });
     this.#server = new Server({
       timers: timersOf(sys),
@@ -103,6 +116,7 @@ class Serving {
       debug: level === "debug",
       address: setup.address,
       events: eventStream(sys, this.#publisher, namespace),
+      keeper: this.#keeper,
       listenFds: setup.listenFds,
       leave: () => this.#leave("shutdown was asked for"),
     });
@@ -118,23 +132,59 @@ class Serving {
     const { namespace, id, address, warnings } = this.#setup;
     this.#sys.onUncaught((text) => this.#log.error("an exception that nobody caught", { error: text }));
     this.#setup.onSignal((signal) => this.#signal(signal));
+    this.#keeper.begin();
+    this.#part = this.#keeper.part(() => this.#keep());
     this.#tasks.register(this.#server);
     this.#tasks.onChange = () => {
       this.#idle.changed();
       if (this.#leaveAfterLast && this.#tasks.livingCount === 0) this.#leave("the last container has ended");
     };
-    this.#acceptor.begin();
+    this.#resumption?.run({
+      log: this.#log,
+      reaper: this.#reaper,
+      keeper: this.#keeper,
+      tasks: this.#tasks,
+      accept: (fd) => this.#serveConnection(fd),
+    });
+    this.#leaveAfterLast = this.#resumption?.leaveAfterLast ?? false;
+    const isLeaving = this.#resumption?.leaving === true;
+    if (!isLeaving) this.#acceptor.begin();
     this.#idle.changed();
     this.#log.info("the shim serves", { namespace, id, address, version, pid: this.#sys.getpid() });
     for (const warning of warnings) this.#log.warn(warning);
+    void this.#publisher.begin();
+    if (isLeaving) this.#leave("it was about to when it crashed");
+  }
+
+  /** What another image needs beside the containers. */
+  #keep(): Readonly<Record<string, unknown>> {
+    // The function that it holds is left out by JSON, and made anew.
+    return {
+      kind: "shim",
+      setup: { ...this.#setup, warnings: [] },
+      leaveAfterLast: this.#leaveAfterLast,
+      leaving: this.#leaving,
+    };
+  }
+
+  #connectEvents(): EventSink {
+    return connectEventSink(this.#sys, this.#setup.ttrpcAddress, this.#readBuffer, this.#keeper);
   }
 
   #takeConnection(fd: Fd): void {
     if (!this.#isTrusted(fd) || !this.#hasRoom(fd)) return;
-    const transport = new SocketTransport(this.#sys, fd, this.#readBuffer, () => this.#idle.worked());
+    const followed = this.#sys.followRequests(fd);
+    if (isErrno(followed)) this.#log.warn("a connection would not survive a crash", { error: errnoName(followed) });
+    this.#serveConnection(fd);
+  }
+
+  #serveConnection(fd: Fd): SocketTransport {
+    const flush = (): void => this.#keeper.flush();
+    const transport = new SocketTransport(this.#sys, fd, this.#readBuffer, () => this.#idle.worked(), flush);
     const connection = this.#server.accept(transport);
     this.#idle.changed();
     void connection.closed.then(() => this.#idle.changed());
+    return transport;
   }
 
   /** One connection too many is hung up on: none of the others can be known to be wanted less. */
@@ -188,6 +238,7 @@ class Serving {
       return;
     }
     this.#leaveAfterLast = true;
+    this.#part.touch();
     this.#log.warn(`${name}: the shim goes on, and leaves when its last container has ended`, { containers });
     if (name === "SIGTERM") void this.#passOnWhenHostGoesDown();
   }
@@ -211,6 +262,7 @@ class Serving {
     return {
       shim: { version, pid: this.#sys.getpid(), namespace, id, address, leaveAfterLast: this.#leaveAfterLast },
       heap: this.#sys.heap(),
+      crashes: this.#resumption?.crashes ?? [],
       server: { connections, calls },
       events: this.#publisher.state(),
       reaper: this.#reaper.state(),
@@ -221,6 +273,7 @@ class Serving {
   #leave(why: string): void {
     if (this.#leaving) return;
     this.#leaving = true;
+    this.#part.touch();
     this.#log.info("the shim leaves", { why });
     void this.#end();
   }

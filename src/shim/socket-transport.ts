@@ -32,6 +32,7 @@ export class SocketTransport implements Transport {
   readonly #fd: Fd;
   readonly #buffer: Uint8Array;
   readonly #onData: (() => void) | undefined;
+  readonly #beforeWrite: () => void;
   #events: TransportEvents | undefined;
   readonly #queue: Uint8Array[] = [];
   /** How much of the queue's first array is out already. */
@@ -48,11 +49,13 @@ export class SocketTransport implements Transport {
    * @param takeFd a connected, non-blocking socket.
    * @param buffer what is read goes through this; many transports may share one.
    * @param onData called whenever something has been read.
+   * @param beforeWrite called before anything goes out.
    */
-  constructor(sys: Sys, takeFd: Fd, buffer: Uint8Array, onData?: () => void) {
+  constructor(sys: Sys, takeFd: Fd, buffer: Uint8Array, onData?: () => void, beforeWrite?: () => void) {
     this.#sys = sys;
     this.#fd = takeFd;
     this.#buffer = buffer;
+    this.#beforeWrite = beforeWrite ?? (() => undefined);
     this.#onData = onData;
   }
 
@@ -75,6 +78,12 @@ export class SocketTransport implements Transport {
     if (this.#queue.length === 1) this.#send();
     this.#toldFull ||= this.#queuedBytes > highMarkBytes;
     return !this.#toldFull;
+  }
+
+  /** Goes on, once started, with a connection of an image before: its unsent bytes go first, and bytes are taken as if they had just come. */
+  replay(unsent: Uint8Array, received: readonly Uint8Array[]): void {
+    if (unsent.length > 0) this.write(unsent);
+    for (const bytes of received) if (this.#open) this.#events?.data(bytes);
   }
 
   pause(): void {
@@ -125,6 +134,7 @@ export class SocketTransport implements Transport {
   }
 
   #send(): void {
+    this.#beforeWrite();
     while (this.#open) {
       const first = this.#queue[0];
       if (first === undefined) break;

@@ -5,6 +5,7 @@ import { EINTR, isErrno } from "../sys/errno.ts";
 import { MoorError, must } from "../sys/error.ts";
 import { O_CREAT, O_RDONLY, O_RDWR, O_TRUNC } from "../sys/flags.ts";
 import type { Fd, Sys } from "../sys/sys.d.ts";
+import { keepsNoEvents, type KeptEvents, type SpoolState } from "./kept-events.ts";
 
 /** In the bundle. It is there only when a shim has left with events that nobody took: the whole of them, in order. */
 export const leftEventsFile = "events.left";
@@ -14,7 +15,7 @@ const longestRecord = 4 << 20;
 const mostRecords = 1 << 20;
 
 /**
- * A file of records, each a 4-byte length (big endian) and its bytes: appended at the end, taken from the front, emptied
+ * A file of records, each a 4-byte length (big endian) and its bytes: appended at the end, taken from the front, begun anew
  * when all is taken. Nothing is created before the first record.
  */
 export class Spool {
@@ -24,10 +25,29 @@ export class Spool {
   #start = 0;
   #end = 0;
   count = 0;
+  readonly #kept: Pick<KeptEvents, "spoolChanged">;
 
-  constructor(sys: Sys, path: string) {
+  constructor(sys: Sys, path: string, kept: Pick<KeptEvents, "spoolChanged"> = keepsNoEvents, resumed?: SpoolState) {
     this.#sys = sys;
     this.#path = path;
+    this.#kept = kept;
+    if (resumed === undefined) return;
+    this.#fd = resumed.fd;
+    this.#start = resumed.start;
+    this.#end = resumed.end;
+    this.count = resumed.count;
+  }
+
+  /** Keeps the account; after take(), once what it gave is in other hands. A file of which all is taken begins anew. */
+  settle(): void {
+    const isAllTaken = this.count === 0;
+    if (isAllTaken) {
+      this.#start = 0;
+      this.#end = 0;
+    }
+    this.#kept.spoolChanged(() => ({ fd: this.#fd, start: this.#start, end: this.#end, count: this.count }));
+    // Failing to shorten the file costs disk only: the offsets start over and overwrite it.
+    if (isAllTaken && this.#fd !== undefined) this.#sys.ftruncate(this.#fd, 0);
   }
 
   get empty(): boolean {
@@ -50,6 +70,7 @@ export class Spool {
     }
     this.#end += framed.length;
     this.count++;
+    this.settle();
   }
 
   /** The oldest records, at least one, at most about limitBytes. @throws MoorError when the first cannot be read. */
@@ -69,18 +90,14 @@ export class Spool {
         break;
       }
     }
-    if (this.count === 0) this.discard();
     return records;
   }
 
   /** Forgets all records, and says how many. */
   discard(): number {
     const { count } = this;
-    // Failing to shorten the file costs disk only: the offsets start over and overwrite it.
-    if (this.#fd !== undefined) this.#sys.ftruncate(this.#fd, 0);
-    this.#start = 0;
-    this.#end = 0;
     this.count = 0;
+    this.settle();
     return count;
   }
 

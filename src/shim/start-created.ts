@@ -1,14 +1,11 @@
 // The runtime's start of a created container, and what is true when it fails: it may have let init go before that, and then
 // the container runs, whatever the runtime says or can no longer say.
 
-import type { ExecutionWatch } from "../oci/process-image.ts";
+import { executedWithinMs, type ExecutionWatch } from "../oci/process-image.ts";
 import { hasRefused } from "../oci/runtime-error.ts";
 import { MoorError } from "../sys/error.ts";
 import type { ContainerSetup } from "./container.ts";
 import type { ShimContext } from "./context.ts";
-
-/** Between its release by a runtime that was killed and its execve init has a few steps to go. */
-const executedWithinMs = 1_000;
 
 /**
  * @param watch on init since it was created.

@@ -195,7 +195,7 @@ function becomeShim(
 }
 
 /** Signals wait for the event loop from now on, and go to `deliver`, which is set before that runs. */
-function takeSignals(sys: Sys): { deliver: (signal: number) => void } {
+export function takeSignals(sys: Sys): { deliver: (signal: number) => void } {
   const taken = { deliver: (_signal: number): void => undefined };
   must(
     sys.signalStart([SIGCHLD, SIGTERM, SIGINT, SIGUSR1, SIGHUP], (signal) => taken.deliver(signal)),

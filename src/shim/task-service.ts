@@ -14,10 +14,11 @@ import { isCostlyJson } from "../sys/json-cost.ts";
 import type { TimerId } from "../sys/sys.d.ts";
 import type { Container } from "./container.ts";
 import type { ShimContext } from "./context.ts";
-import { checkBundle, createContainer } from "./create.ts";
+import { bundleKey, checkBundle, createContainer } from "./create.ts";
 import { dumpContainer } from "./dump.ts";
 import { checkIdentifier, shown } from "./identifier.ts";
 import { joinMethod, joinService } from "./join.ts";
+import { LeavingStreams } from "./leaving.ts";
 import type { Outcome, Process } from "./process.ts";
 import type { ProcessState } from "./state-table.ts";
 import { noTime, wireTime } from "./time.ts";
@@ -43,7 +44,7 @@ const statusOf: Readonly<Record<ProcessState, Status>> = {
 const expectedWithinMs = 5_000;
 
 export class TaskService {
-  readonly #context: ShimContext;
+  readonly context: ShimContext;
   readonly #containers = new Map<string, Container>();
   /** Ids whose Create is under way. */
   readonly #creating = new Set<string>();
@@ -52,19 +53,20 @@ export class TaskService {
   /** Whose bundle a folder is, by the folder's own number: a path may have other names. */
   readonly #bundleOwners = new Map<string, string>();
   /** Output of deleted processes that has not reached its reader yet. */
-  readonly #leaving = new Set<Promise<void>>();
+  readonly leaving: LeavingStreams;
   /** Ids that a `start` has announced, each with the timer that ends the wait for its Create. */
   readonly #expected = new Map<string, TimerId>();
   /** A Shutdown has come that only they have put off. */
   #leavesWhenUnexpected = false;
-  readonly #gate: CallGate;
+  readonly gate: CallGate;
   #listenFdsAreFree = true;
   /** Called after each change of the numbers below. */
   onChange: (() => void) | undefined;
 
   constructor(context: ShimContext) {
-    this.#context = context;
-    this.#gate = new CallGate(context.sys);
+    this.context = context;
+    this.gate = new CallGate(context.sys);
+    this.leaving = new LeavingStreams(context.keeper);
   }
 
   /** Containers that are created, or being created, and not deleted. */
@@ -86,7 +88,7 @@ export class TaskService {
 
   /** Another `start` gives this shim's address for a container: the shim stays, for a time, until it has come. */
   expect(id: string): void {
-    const { sys } = this.#context;
+    const { sys } = this.context;
     this.#unexpect(id);
     const timer = sys.timerStart(expectedWithinMs, () => {
       this.#unexpect(id);
@@ -97,7 +99,7 @@ export class TaskService {
 
   #unexpect(id: string): void {
     const timer = this.#expected.get(id);
-    if (timer !== undefined && this.#expected.delete(id)) this.#context.sys.timerStop(timer);
+    if (timer !== undefined && this.#expected.delete(id)) this.context.sys.timerStop(timer);
   }
 
   /** Shutdown, in the name of one container. With others left it is one member of a pod that is leaving. */
@@ -110,12 +112,12 @@ export class TaskService {
 
   #leaveIfEmpty(): void {
     this.#leavesWhenUnexpected = this.containerCount === 0;
-    if (this.#leavesWhenUnexpected && this.#expected.size === 0) this.#context.leave();
+    if (this.#leavesWhenUnexpected && this.#expected.size === 0) this.context.leave();
   }
 
   /** Resolves when no output of deleted processes is on its way any more. */
-  async drained(): Promise<void> {
-    await Promise.all(this.#leaving);
+  drained(): Promise<void> {
+    return this.leaving.ended();
   }
 
   /** Plain data for the state dump. */
@@ -199,7 +201,7 @@ export class TaskService {
         stats: await this.#find(id).stats(),
       })),
       Connect: unary(protoCodec(api.ConnectRequest), protoCodec(api.ConnectResponse), ({ id }) => ({
-        shimPid: this.#context.sys.getpid(),
+        shimPid: this.context.sys.getpid(),
         taskPid: this.#containers.get(id)?.init.data.pid ?? 0,
         version: "",
       })),
@@ -216,6 +218,26 @@ export class TaskService {
     return container;
   }
 
+  add(container: Container): void {
+    container.onEnded = () => this.onChange?.();
+    this.#containers.set(container.id, container);
+  }
+
+  /** Of the image before. */
+  goOnWith(container: Container): void {
+    this.add(container);
+    this.#bundleOwners.set(bundleKey(this.context.sys, container.setup.bundle), container.id);
+  }
+
+  /** The Create of an image before this one: its id is free when it has been taken back. */
+  takesBack(id: string, takenBack: Promise<void>): void {
+    this.#creating.add(id);
+    void takenBack.finally(() => {
+      this.#creating.delete(id);
+      this.onChange?.();
+    });
+  }
+
   async #create(request: api.CreateTaskRequest): Promise<api.CreateTaskResponse> {
     const { id } = request;
     checkIdentifier("container id", id);
@@ -226,15 +248,14 @@ export class TaskService {
     this.#unexpect(id);
     this.#leavesWhenUnexpected = false;
     this.#creating.add(id);
-    const listenFds = this.#listenFdsAreFree ? this.#context.listenFds : [];
+    const listenFds = this.#listenFdsAreFree ? this.context.listenFds : [];
     this.#listenFdsAreFree = false;
-    GATE: passGate(this.#context.sys, "create.asked");
+    GATE: passGate(this.context.sys, "create.asked");
     try {
-      const container = await createContainer(this.#context, request, listenFds, this.#gate);
-      container.onEnded = () => this.onChange?.();
-      this.#containers.set(id, container);
+      const container = await createContainer(this.context, request, listenFds, this.gate);
+      this.add(container);
       if (this.#givenUp.has(id)) await this.#takeBack(container);
-      GATE: passGate(this.#context.sys, "create.answering");
+      GATE: passGate(this.context.sys, "create.answering");
       return { pid: container.init.data.pid };
     } catch (thrown) {
       this.#bundleOwners.delete(folder);
@@ -249,7 +270,7 @@ export class TaskService {
 
   /** Nobody will ask for it any more, nor delete it: it would stay, and the shim with it. */
   async #takeBack({ id }: Container): Promise<void> {
-    this.#context.log.warn("a container whose Create was given up meanwhile is deleted", { id });
+    this.context.log.warn("a container whose Create was given up meanwhile is deleted", { id });
     await this.#delete({ id, execId: "" });
     throw new MoorError("unavailable", "Shutdown was asked for in its name meanwhile");
   }
@@ -260,14 +281,10 @@ export class TaskService {
    * @throws MoorError when it is no folder, or another container's.
    */
   #takeBundle(id: string, bundle: string): string {
-    const folder = checkBundle(this.#context.sys, id, bundle);
+    const folder = checkBundle(this.context.sys, id, bundle);
     const owner = this.#bundleOwners.get(folder);
-    if (owner !== undefined) {
-      throw new MoorError(
-        "failed_precondition",
-        `create container ${id}: the bundle ${bundle} is container ${owner}'s`,
-      );
-    }
+    const refusal = `create container ${id}: the bundle ${bundle} is container ${owner}'s`;
+    if (owner !== undefined) throw new MoorError("failed_precondition", refusal);
     this.#bundleOwners.set(folder, id);
     return folder;
   }
@@ -308,18 +325,13 @@ export class TaskService {
     if (execId === "" && this.#containers.get(id) === container) {
       this.#containers.delete(id);
       for (const [folder, owner] of this.#bundleOwners) if (owner === id) this.#bundleOwners.delete(folder);
+      container.forget();
     }
-    this.#follow(process);
+    const { stdio, data } = process;
+    if (stdio !== undefined) this.leaving.follow(stdio, data, container.setup.bundle);
     this.onChange?.();
-    GATE: passGate(this.#context.sys, execId === "" ? "delete.answering" : "exec-delete.answering");
+    GATE: passGate(this.context.sys, execId === "" ? "delete.answering" : "exec-delete.answering");
     return { pid: process.data.pid, ...exitFields(outcome) };
-  }
-
-  /** Remembers output that goes on after Delete, until it has ended. */
-  #follow({ stdio }: Process): void {
-    if (stdio === undefined) return;
-    const ended = stdio.ended.finally(() => this.#leaving.delete(ended));
-    this.#leaving.add(ended);
   }
 
   #pids(id: string): api.PidsResponse {
@@ -346,7 +358,7 @@ export class TaskService {
     if (resources === undefined || resources.value.length === 0) {
       throw new MoorError("invalid_argument", `${what}: the request has no resources`);
     }
-    const text = this.#context.sys.decodeUtf8(resources.value);
+    const text = this.context.sys.decodeUtf8(resources.value);
     if (isCostlyJson(text)) throw new MoorError("invalid_argument", `${what}: its resources have too many values`);
     let parsed: unknown;
     try {

@@ -100,6 +100,55 @@ export interface PumpState {
   readonly waitsFor: "source" | "target";
 }
 
+/** By which a kept record is replaced or dropped; 0 is none's. */
+export type KeptHandle = number & { readonly __brand: "KeptHandle" };
+
+/** One crash of an earlier image of this process. */
+export interface Crash {
+  /** CLOCK_REALTIME. */
+  readonly atNs: bigint;
+  /** 0: the heap was exhausted. */
+  readonly signal: number;
+  /** si_code. */
+  readonly code: number;
+  /** What was touched, and by which instruction: hexadecimal. */
+  readonly address: string;
+  readonly instruction: string;
+  /** The pid that sent the signal; 0 for a fault of our own. */
+  readonly sender: number;
+}
+
+/** A followed connection as the image before left it. */
+export interface KeptConnection {
+  readonly fd: Fd;
+  /** False: where the next frame begins is not known. */
+  readonly sound: boolean;
+  /** The part of a frame that has come. */
+  readonly input: Uint8Array;
+  /** The rest of a frame of which a part has gone. */
+  readonly output: Uint8Array;
+  /** Requests that are not answered, the newest first; of a long one the frame is empty. */
+  readonly calls: readonly { readonly id: number; readonly frame: Uint8Array }[];
+}
+
+/** What the image before has left. */
+export interface Kept {
+  /** The last ones, the oldest first. */
+  readonly crashes: readonly Crash[];
+  readonly crashCount: number;
+  /** There were too many: the process shall write down what it knows, and end. */
+  readonly lastWords: boolean;
+  /** `number` grows with the time of writing; 0: the record is damaged. */
+  readonly records: readonly { readonly handle: KeptHandle; readonly number: number; readonly bytes: Uint8Array }[];
+  readonly connections: readonly KeptConnection[];
+  /** Children that were started by spawn and not reaped. */
+  readonly spawned: readonly { readonly pid: Pid }[];
+  /** Children that were reaped in the turn that was cut short. */
+  readonly reaped: readonly ChildExit[];
+  /** All fds from 3 on that the image before had, but for those that the host itself goes on with. None is close-on-exec. */
+  readonly fds: readonly Fd[];
+}
+
 export interface Sys {
   // ---- the host ----
   /** argv[0] first. */
@@ -114,6 +163,23 @@ export interface Sys {
   collectGarbage(): void;
   /** Bytes the engine has allocated, and its limit. */
   heap(): { readonly usedBytes: number; readonly limitBytes: number };
+
+  // ---- what outlives a crash ----
+  /**
+   * From now on a crash (a fault, abort, an exhausted heap) executes the program anew in this process, which finds in kept()
+   * what was kept. write is called at the end of each turn in which keepTouch() was called.
+   */
+  keepStart(write: () => void): Status;
+  /** Keeps a copy of the bytes, in the place of another record unless that is 0. The handle is 0 where nothing is kept. */
+  keep(bytes: Uint8Array, replaces: KeptHandle): KeptHandle | Errno;
+  keepDrop(handle: KeptHandle): void;
+  keepTouch(): void;
+  /** Undefined: this is the first image. */
+  kept(): Kept | undefined;
+  /** Ends the kept pumps that nobody has resumed. */
+  keepDropRest(): void;
+  /** The requests that come over this ttrpc connection, and the frames that go (each in writes of its own), are kept track of until it is closed. */
+  followRequests(fd: Fd): Status;
 
   // ---- loop: timers, readiness, signals ----
   /** One shot, milliseconds (0 = next turn), monotonic clock. A pending timer keeps the loop alive. */
@@ -247,6 +313,8 @@ export interface Sys {
   // ---- pump: bytes that never enter JavaScript ----
   /** Starts moving bytes. On failure both fds are closed too. fn is called once. */
   pumpStart(request: PumpRequest, fn: (end: PumpEnd) => void): PumpId | Errno;
+  /** Goes on with a pump of the image before. -ENOENT: there is none, or it goes on already. */
+  pumpResume(id: PumpId, fn: (end: PumpEnd) => void): Status;
   /** Calls fn once, as soon as the source is seen empty ("empty"), the target full ("full") or the pump over ("ended"). Replaces an earlier one. */
   pumpDrained(id: PumpId, fn: (why: "empty" | "full" | "ended") => void): Status;
   /** Ends the pump; its end arrives as "closed". -ENOENT when it is over. */
