@@ -15,6 +15,7 @@ export const Code = {
   FAILED_PRECONDITION: 9,
   UNIMPLEMENTED: 12,
   INTERNAL: 13,
+  UNAVAILABLE: 14,
 } as const;
 
 /** Texts in which Docker sees something else than meant, and which only the runtime's own words may hold. */
