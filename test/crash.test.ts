@@ -4,12 +4,13 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { Status } from "../src/api/process.ts";
 import * as api from "../src/api/task.ts";
 import { DeleteResponse } from "../src/api/task.ts";
 import { callOnce, crashesOf, crashShim, killSurely, statusOf, untilResumed } from "./harness/crash.ts";
 import { DirectShim, shimAction, TASK_V2, TestBundle } from "./harness/direct-shim.ts";
+import { onlyMoor } from "./harness/difference.ts";
 import { EventSink } from "./harness/event-sink.ts";
 import { FifoReader, makeFifo } from "./harness/fifo.ts";
 import { HeldRuntime } from "./harness/held-runtime.ts";
@@ -31,6 +32,12 @@ const scene = useScene({
 
 const PROCESS_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 const KB = 1024;
+
+function crashTest(name: string, body: (t: TestContext) => Promise<void>): void {
+  test(name, async (t) => {
+    if (!onlyMoor(t, "a-crash-is-survived")) await body(t);
+  });
+}
 
 /** A shim whose container writes to a FIFO that is read. */
 async function startWithOutput(
@@ -56,7 +63,7 @@ function seen(shim: DirectShim): string[] {
 }
 
 for (const signal of ["SIGSEGV", "SIGABRT", "SIGILL", "SIGBUS", "SIGFPE"] as const) {
-  test(`crash: ${signal} with a running container, and once more`, async (t) => {
+  crashTest(`crash: ${signal} with a running container, and once more`, async (t) => {
     const { shim, pid, out } = await startWithOutput(
       ["/bin/sh", "-c", "echo up; read x < /dev/zero; sleep 1000"],
       true,
@@ -85,7 +92,7 @@ for (const signal of ["SIGSEGV", "SIGABRT", "SIGILL", "SIGBUS", "SIGFPE"] as con
 }
 
 /** The real thing: the kernel gives the main thread no more stack. */
-test("crash: the C stack overflows in a request nested deeply", async () => {
+crashTest("crash: the C stack overflows in a request nested deeply", async () => {
   const shim = await DirectShim.start(scene, ["/bin/sleep", "1000"]);
   const pid = await shim.shimPid();
   await shim.create();
@@ -102,7 +109,7 @@ test("crash: the C stack overflows in a request nested deeply", async () => {
   await shim.end(scene);
 });
 
-test("crash: output flows through pipes, byte for byte", async () => {
+crashTest("crash: output flows through pipes, byte for byte", async () => {
   const bytes = 24 << 20;
   const { shim, pid, out } = await startWithOutput(["/bin/payload", "pattern", String(bytes), "3"], false);
   await shim.call("Start");
@@ -116,7 +123,7 @@ test("crash: output flows through pipes, byte for byte", async () => {
   await shim.end(scene);
 });
 
-test("crash: output flows through a terminal, which keeps its size", async () => {
+crashTest("crash: output flows through a terminal, which keeps its size", async () => {
   const lines = 20_000;
   const script = `stty -onlcr; read go; stty size; i=0; while [ $i -lt ${lines} ]; do echo line $i; i=$((i+1)); done; read x; stty size`;
   const stdin = join(scene.dir, "terminal-in");
@@ -141,7 +148,7 @@ test("crash: output flows through a terminal, which keeps its size", async () =>
   await shim.end(scene);
 });
 
-test("crash: an exit during the crash, a paused container, one that has exited", async () => {
+crashTest("crash: an exit during the crash, a paused container, one that has exited", async () => {
   const { shim, pid, out } = await startWithOutput(
     ["/bin/sh", "-c", "trap 'exit 6' TERM; echo up; sleep 1000 & wait"],
     true,
@@ -171,7 +178,7 @@ test("crash: an exit during the crash, a paused container, one that has exited",
   await shim.end(scene);
 });
 
-test("crash: a request half sent is taken when the rest comes, and is answered", async () => {
+crashTest("crash: a request half sent is taken when the rest comes, and is answered", async () => {
   const shim = await DirectShim.start(scene, ["/bin/sleep", "1000"]);
   const pid = await shim.shimPid();
   await shim.create();
@@ -194,7 +201,7 @@ test("crash: a request half sent is taken when the rest comes, and is answered",
   await shim.end(scene);
 });
 
-test("crash: the daemon is away; what it has not got it gets, once and in order", async () => {
+crashTest("crash: the daemon is away; what it has not got it gets, once and in order", async () => {
   const { shim, pid, out } = await startWithOutput(["/bin/sh", "-c", "echo up; exit 4"], true);
   await until("the first event", 5_000, () => seen(shim).length === 1);
   await sink.close();
@@ -210,7 +217,7 @@ test("crash: the daemon is away; what it has not got it gets, once and in order"
   await shim.end(scene);
 });
 
-test("crash: a Start that hangs in the runtime is refused, ended, and can be asked for again", async () => {
+crashTest("crash: a Start that hangs in the runtime is refused, ended, and can be asked for again", async () => {
   const held = new HeldRuntime(scene, "start", "before");
   const shim = await DirectShim.start(scene, ["/bin/sleep", "1000"]);
   const pid = await shim.shimPid();
@@ -227,7 +234,7 @@ test("crash: a Start that hangs in the runtime is refused, ended, and can be ask
   await shim.end(scene);
 });
 
-test("crash: again and again ends the shim, with exits written down, so that delete tells the truth", async () => {
+crashTest("crash: again and again ends the shim, with exits written down, so that delete tells the truth", async () => {
   const shim = await DirectShim.start(scene, ["/bin/sh", "-c", "exit 9"]);
   const pid = await shim.shimPid();
   await shim.create();
