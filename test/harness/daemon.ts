@@ -17,10 +17,8 @@ import { join } from "node:path";
 import { daemonVersion, findInPath, shimFileName, shimPath, testsMoor } from "./repository.ts";
 import { until, within } from "./until.ts";
 
+const CRI_PLUGINS = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"];
 const DISABLED_PLUGINS = [
-  "io.containerd.grpc.v1.cri",
-  "io.containerd.cri.v1.images",
-  "io.containerd.cri.v1.runtime",
   "io.containerd.internal.v1.opt",
   "io.containerd.internal.v1.tracing",
   "io.containerd.nri.v1.nri",
@@ -42,6 +40,8 @@ export class Daemon {
   readonly logPath: string;
   /** Folder of another containerd's programs than those in PATH; the next start is by it. */
   programs: string | undefined;
+  /** Tables that the next start finds in its configuration, for the CRI plugin, which is loaded then. */
+  criSettings: string | undefined;
   readonly #dir: string;
   readonly #environment: Readonly<Record<string, string>>;
   readonly #shimFile: string | undefined;
@@ -140,19 +140,21 @@ export class Daemon {
       copyFileSync(this.#shimFile ?? shimPath(), shim);
       chmodSync(shim, 0o755);
     }
+    const disabled = this.criSettings === undefined ? [...CRI_PLUGINS, ...DISABLED_PLUGINS] : DISABLED_PLUGINS;
     writeFileSync(
       join(this.#dir, "config.toml"),
       [
         `version = ${daemonVersion(program).major === 1 ? 2 : 3}`,
         `root = "${this.rootDir}"`,
         `state = "${this.stateDir}"`,
-        `disabled_plugins = ${JSON.stringify(DISABLED_PLUGINS)}`,
+        `disabled_plugins = ${JSON.stringify(disabled)}`,
         "[grpc]",
         `address = "${this.address}"`,
         "[ttrpc]",
         `address = "${this.address}.ttrpc"`,
         "[debug]",
         'level = "debug"',
+        this.criSettings ?? "",
         "",
       ].join("\n"),
     );
