@@ -48,15 +48,18 @@ conformance: build deps-test ## cases for any containerd shim: RUNTIME=io.contai
 	@node --enable-source-maps build/js/conformance/main.js $(if $(RUNTIME),--runtime "$(RUNTIME)") \
 		$(if $(ONLY),--only "$(ONLY)") $(if $(SLOW),--slow) $(if $(JSON),--json "$(JSON)")
 
-install: build ## into $(DESTDIR)$(PREFIX): bin/containerd-shim-moor-v2, bin/moor, lib/moor
+install: build ## into $(DESTDIR)$(PREFIX): bin/containerd-shim-moor-v2, bin/moor, lib/moor, share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/moor
 	install -m 755 build/containerd-shim-moor-v2 $(DESTDIR)$(PREFIX)/bin/containerd-shim-moor-v2
 	cp -R build/cli/. $(DESTDIR)$(PREFIX)/lib/moor/
 	ln -sfn ../lib/moor/moor.mjs $(DESTDIR)$(PREFIX)/bin/moor
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 build/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 
 uninstall: ## removes what install put there, with the same DESTDIR and PREFIX
 	rm -f $(DESTDIR)$(PREFIX)/bin/containerd-shim-moor-v2 $(DESTDIR)$(PREFIX)/bin/moor
 	rm -rf $(DESTDIR)$(PREFIX)/lib/moor
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/moor.1 $(DESTDIR)$(PREFIX)/share/man/man1/moor-*.1
 
 clean: ## removes what was built; keeps what was fetched (build/cache, node_modules)
 	rm -rf packages/*/dist
@@ -82,6 +85,7 @@ js: deps-build
 
 cli: js
 	scripts/build-cli.mjs
+	scripts/build-man.mjs
 
 shim: js
 	@echo "building build/containerd-shim-moor-v2 (the engine, the first time: half a minute)"

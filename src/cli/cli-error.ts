@@ -4,11 +4,11 @@
 /** What the statuses mean; they are those of docker and podman, and stable. */
 export const exitCodes = {
   ok: 0,
-  /** A command other than run and attach did not do what it was asked. */
+  /** A command other than run, attach and debug did not do what it was asked. */
   failure: 1,
-  /** Wrong usage of a command other than run and attach. */
+  /** Wrong usage of a command other than run, attach and debug. */
   usage: 2,
-  /** run and attach: moor itself failed, or was used wrongly. */
+  /** run, attach and debug: moor itself failed, or was used wrongly. */
   tool: 125,
   /** run: the container's program cannot be executed. */
   cannotInvoke: 126,
@@ -32,7 +32,7 @@ export class CliError extends Error {
 }
 
 /** Commands whose status is that of a container, so that their own failures must not look like one. */
-const containerCommands = new Set(["run", "attach"]);
+const containerCommands = new Set(["run", "attach", "debug"]);
 
 /** The exit status for a failure of `command`. */
 export function statusOfFailure(kind: FailureKind, command: string): number {

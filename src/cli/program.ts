@@ -173,7 +173,29 @@ function makeProgram(setStatus: (status: number) => void, onCommand: (name: stri
       }),
     );
 
+  group(program);
   return program;
+}
+
+/** What --help shows together. */
+const helpGroups: Readonly<Record<string, string>> = {
+  "Run and hold containers:": "run attach exec pause resume kill wait rm bundle",
+  "Look at them:": "ps stats top inspect logs log-level why events trace debug dump",
+  "The machine and the command:": "doctor version completion",
+};
+
+function group(program: Command): void {
+  for (const [title, names] of Object.entries(helpGroups)) {
+    for (const command of program.commands) if (names.split(" ").includes(command.name())) command.helpGroup(title);
+  }
+}
+
+/** All commands with their flags and help, for what is written of them (man pages). */
+export function commandTree(): Command {
+  return makeProgram(
+    () => undefined,
+    () => undefined,
+  );
 }
 
 async function openContext(flags: GlobalFlags): Promise<Context> {

@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CliError, errnoOf } from "./cli-error.ts";
+import { mountsIn } from "./mounts.ts";
 
 /** What moor notes of a run, for later commands. Stable: fields are only added. */
 export interface RunRecord {
@@ -103,8 +104,13 @@ export class StateFolder {
     }
   }
 
-  /** Removes the folder, and the folders above it that are now empty. */
+  /**
+   * Removes the folder, and the folders above it that are now empty.
+   * @throws CliError when something is mounted in it: what is there is not ours to remove.
+   */
   remove(): void {
+    const [mounted] = mountsIn(this.dir);
+    if (mounted !== undefined) throw new CliError(`something is mounted at ${mounted}: umount it first`);
     rmSync(this.dir, { recursive: true, force: true });
     for (const dir of [dirname(this.dir), this.#root]) {
       try {
