@@ -3,6 +3,8 @@
 // each event comes once, and nothing is left behind.
 
 import assert from "node:assert/strict";
+import { randomInt } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Status } from "../src/api/process.ts";
@@ -10,6 +12,7 @@ import type { WaitResponse } from "../src/api/task.ts";
 import { gates } from "../src/sys/gates.ts";
 import { callOnce, callUntilDone, crashesOf, crashShim, killSurely, statusOf } from "./harness/crash.ts";
 import { DirectShim, TestBundle } from "./harness/direct-shim.ts";
+import { onlyMoor } from "./harness/difference.ts";
 import { EventSink } from "./harness/event-sink.ts";
 import { FifoReader, makeFifo } from "./harness/fifo.ts";
 import { type GateName, Gates, gatedShimPath } from "./harness/gates.ts";
@@ -40,6 +43,7 @@ class Life {
   execOut: FifoReader;
   readonly #paths: { readonly out: string; readonly execOut: string };
   waiting: Promise<WaitResponse> | undefined;
+  isOver = false;
 
   constructor(shim: DirectShim) {
     this.shim = shim;
@@ -72,10 +76,12 @@ class Life {
     assert.equal((await this.waiting).exitStatus, 5);
     assert.equal(await this.out.allText(), "began\nended\n");
     assert.ok(await is(Status.STOPPED));
-    const deleted = await callOnce(shim, "Delete");
-    if (deleted !== undefined) assert.equal(deleted.exitStatus, 5);
-    else if (await is(Status.STOPPED)) assert.equal((await shim.call("Delete")).exitStatus, 5);
+    for (let isThere = true; isThere; isThere = await is(Status.STOPPED)) {
+      const deleted = await callOnce(shim, "Delete");
+      if (deleted !== undefined) assert.equal(deleted.exitStatus, 5);
+    }
     assert.equal(await statusOf(shim), undefined, "it is deleted");
+    this.isOver = true;
   }
 
   async #exec(): Promise<void> {
@@ -141,3 +147,43 @@ for (const step of steps) {
     await shim.end(scene);
   });
 }
+
+/** Processor time of a process, microseconds. */
+function usedUs(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ")[0]) / 1000;
+}
+
+const randomLives = 12;
+test(`crash at any moment: ${randomLives} lives, each with two crashes somewhere`, async (t) => {
+  if (onlyMoor(t, "a-crash-is-survived")) return;
+  for (let n = 0; n < randomLives; n++) {
+    const bundle = new TestBundle(scene, init, (spec) => {
+      spec.root.path = "rootfs";
+    });
+    const shim = await DirectShim.startIn(scene, bundle);
+    const pid = await shim.shimPid();
+    const life = new Life(shim);
+    // A moment is so much of the shim's own time, microseconds.
+    const moments = [randomInt(6_000), randomInt(6_000)];
+    const crashes = (async () => {
+      for (const moment of moments) {
+        const goal = usedUs(pid) + moment;
+        await until("the moment", 20_000, () => life.isOver || usedUs(pid) >= goal);
+        if (!life.isOver) await crashShim(pid, bundle.dir);
+      }
+    })();
+    await within("the whole life", 20_000, Promise.all([life.run(), crashes])).catch((cause: unknown) => {
+      throw new Error(`crashes after ${moments.join(" and ")} us; the shim's log: ${bundle.log.text()}`, { cause });
+    });
+    assert.equal(await shim.shimPid(), pid);
+    const exits = (): unknown[] =>
+      sink.events
+        .filter(({ containerId, topic }) => containerId === shim.id && topic === "/tasks/exit")
+        .map(({ fields }) => fields["exitStatus"]);
+    await until("the exits", 5_000, () => new Set(exits()).size === 2);
+    assert.deepEqual([...new Set(exits())], [3, 5]);
+    life.out.close();
+    life.execOut.close();
+    await shim.end(scene);
+  }
+});

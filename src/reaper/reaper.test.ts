@@ -346,3 +346,55 @@ test("a child that somebody else has waited for is not waited for for ever", asy
   assert.deepEqual(kernel.kills, []);
   nothingLeft(kernel, reaper);
 });
+
+test("adopt: a child of an image before is ours again, alive or a zombie", async () => {
+  const { kernel, reaper } = made();
+  const living = kernel.fork();
+  const zombie = kernel.fork();
+  assert.ok(living !== undefined && zombie !== undefined);
+  kernel.exit(zombie.pid, 3);
+  const seen: Exit[] = [];
+  const owned = reaper.adopt(living.pid, (exit) => seen.push(exit));
+  const ended = reaper.adopt(zombie.pid, (exit) => seen.push(exit));
+  assert.deepEqual(seen, [], "its exit is looked for with the others");
+  reaper.childSignal();
+  assert.equal((await ended.exited).status, 3);
+  kernel.exit(living.pid, 4);
+  reaper.childSignal();
+  assert.equal((await owned.exited).status, 4);
+  assert.deepEqual(
+    seen.map(({ status }) => status),
+    [3, 4],
+  );
+  nothingLeft(kernel, reaper);
+});
+
+test("adopt: one that was reaped in the turn that was cut short has its exit, and its pid is nobody's", () => {
+  const { kernel, reaper } = made();
+  const seen: Exit[] = [];
+  const reaped = { pid: 9 as Pid, code: 2, status: 15 };
+  const owned = reaper.adopt(reaped.pid, (exit) => seen.push(exit), reaped);
+  assert.deepEqual(
+    seen.map(({ status, signal }) => [status, signal]),
+    [[143, 15]],
+  );
+  assert.equal(owned.signal(9), false);
+  assert.deepEqual(kernel.kills, []);
+  nothingLeft(kernel, reaper);
+});
+
+test("spawn: what has changed is written down before", () => {
+  const { kernel } = made();
+  const order: string[] = [];
+  const { spawn } = kernel.sys;
+  const noting = (asked: SpawnRequest): ReturnType<typeof spawn> => {
+    order.push("spawn");
+    return spawn(asked);
+  };
+  const sys = new Proxy(kernel.sys, {
+    get: (target, name) => (name === "spawn" ? noting : target[name as keyof typeof target]),
+  });
+  const log = {} as Log;
+  new Reaper(sys, log, () => order.push("before")).spawn(request);
+  assert.deepEqual(order, ["before", "spawn"]);
+});

@@ -179,3 +179,11 @@ test("SocketTransport: a failed read or write ends it with its cause", async () 
   assert.deepEqual(reading.told, ["closed: read from a connection: ECONNRESET"]);
   assert.deepEqual(writing.told, ["closed: write to a connection: EPIPE"]);
 });
+
+test("replay: what an image before had not sent goes first, and what it had taken comes again", () => {
+  const { socket, transport, take } = connected();
+  transport.replay(bytes(1, 2), [bytes(7), bytes(8, 9)]);
+  assert.deepEqual(take(), [7, 8, 9]);
+  transport.write(bytes(3));
+  assert.deepEqual(socket.sent, [1, 2, 3]);
+});
