@@ -44,6 +44,8 @@ interface Call {
   readonly request: SpawnRequest;
   readonly args: readonly string[];
   readonly course: Course;
+  /** A program that it has started in its own group, and waits for. */
+  hook: VirtualProcess | undefined;
 }
 
 export class FakeRuntime {
@@ -85,7 +87,7 @@ export class FakeRuntime {
   exec(process: VirtualProcess, request: SpawnRequest): boolean {
     if (request.file !== "runc") return false;
     const args = request.argv.slice(request.argv.indexOf("json") + 1);
-    const call: Call = { process, request, args, course: this.#course() };
+    const call: Call = { process, request, args, course: this.#course(), hook: undefined };
     const key = `${args[0]} ${args.at(args[0] === "kill" ? -2 : -1)}`;
     if (call.course !== "well") {
       this.troubled.add(key);
@@ -110,6 +112,10 @@ export class FakeRuntime {
 
   #begin(call: Call): void {
     const { course } = call;
+    const { random, processes } = this.#kernel();
+    // It ends with the call; one that is ended by force leaves it behind.
+    if (course !== "well" && random.chance(0.3))
+      call.hook = processes.fork(call.process.pid, "a hook of the runtime's");
     if (course === "hangs") return;
     if (course === "fails") this.#fail(call, "it does not want to");
     else if (course === "crashes") this.#crash(call);
@@ -138,8 +144,10 @@ export class FakeRuntime {
     this.#kernel().processes.killed(process, SIGSEGV);
   }
 
-  #end({ process }: Call, status: number): void {
-    this.#kernel().processes.exit(process, status);
+  #end({ process, hook }: Call, status: number): void {
+    const { processes } = this.#kernel();
+    if (hook !== undefined) processes.exit(hook, 0);
+    processes.exit(process, status);
   }
 
   #fail(call: Call, why: string): void {
