@@ -6,7 +6,7 @@ import { deleteContainer } from "../src/shim/delete.ts";
 import type { Sys } from "../src/sys/sys.d.ts";
 import { Description, runtimeRoot } from "./files.ts";
 import type { Kernel } from "./kernel.ts";
-import type { Told } from "./observer.ts";
+import type { Observer, Told } from "./observer.ts";
 import type { FakeRuntime } from "./runtime.ts";
 import { socketPath } from "./shim.ts";
 
@@ -21,14 +21,13 @@ export interface DeleteRun {
   readonly bundle: string;
   /** The exit that was told, and is to be answered; undefined: anything may be. */
   readonly told: Told | undefined;
-  /** How the inits of this container with this pid have ended, as the kernel knows it. */
-  readonly statusesOf: (id: string, pid: number) => readonly (number | undefined)[];
+  readonly observer: Observer;
   readonly note: ((text: string) => void) | undefined;
   readonly broken: (text: string) => void;
 }
 
 /** Runs `delete` from its start to its exit. */
-export async function runDelete({ kernel, id, bundle, told, statusesOf, note, broken }: DeleteRun): Promise<void> {
+export async function runDelete({ kernel, id, bundle, told, observer, note, broken }: DeleteRun): Promise<void> {
   kernel.fds.set(2, new Description("device", "standard error").share());
   const sys: Sys = { ...kernel.sys, args: [], environ: [] };
   const args = { action: "delete", namespace: "sim", id, address: "/run/daemon.sock", bundle } as const;
@@ -45,19 +44,22 @@ export async function runDelete({ kernel, id, bundle, told, statusesOf, note, br
       `delete ${id} answers ${exitStatus}, pid ${pid}, ${at}; told was ${told.status}, pid ${told.pid}, ${told.at}`,
     );
   // It may have been seen and recorded, and not told.
-  if (told === undefined && exitStatus !== unknownStatus && !statusesOf(id, pid).includes(exitStatus))
+  if (told === undefined && exitStatus !== unknownStatus && !observer.statusesOf(id, pid).includes(exitStatus))
     broken(`delete ${id} answers ${exitStatus}, pid ${pid}, and no process ended so`);
 }
 
-/** What should be gone after `delete`. */
-export function examineRemains(kernel: Kernel, runtime: FakeRuntime, id: string, bundle: string): string[] {
+/**
+ * What should be gone after `delete`.
+ * @param runtime undefined when it was of no use: then what it has written down is its own.
+ */
+export function examineRemains(kernel: Kernel, runtime: FakeRuntime | undefined, id: string, bundle: string): string[] {
   const { files, mounts, processes } = kernel;
   const left: string[] = [];
-  if (runtime.containers.has(id)) left.push(`the runtime has ${id}`);
+  if (runtime?.containers.has(id) === true) left.push(`the runtime has ${id}`);
   for (const { what } of processes.livingIn(id)) left.push(`process ${what}`);
   for (const path of files.paths()) {
     if (path.startsWith("/sys/fs/cgroup/") && path.endsWith(`/${id}`)) left.push(path);
-    if (path === `${runtimeRoot}/${id}`) left.push(path);
+    if (runtime !== undefined && path === `${runtimeRoot}/${id}`) left.push(path);
   }
   // Else its Create has not come so far, and `delete` looks where `start` would have put it.
   if (files.get(`${bundle}/address`) !== undefined && files.get(socketPath) !== undefined) left.push(socketPath);

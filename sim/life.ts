@@ -4,6 +4,7 @@
 import { examineRemains, runDelete } from "./aftermath.ts";
 import { Daemon } from "./daemon.ts";
 import { immortal, mortal } from "./death.ts";
+import { clockChanges } from "./clock.ts";
 import { type ClockChange, Kernel } from "./kernel.ts";
 import { Loggers } from "./loggers.ts";
 import { Observer } from "./observer.ts";
@@ -282,7 +283,8 @@ class Life {
 
   /** The daemon sees the connection end, and has what is left of each container deleted. */
   async #afterDeath(scenarios: readonly Scenario[], sleep: (ms: number) => Promise<void>): Promise<void> {
-    this.#runtime.manners = { ...this.#runtime.manners, trouble: 0 };
+    const isUseless = this.#random.chance(0.2);
+    this.#runtime.manners = { ...this.#runtime.manners, trouble: isUseless ? 1 : 0 };
     this.#kernel.faults.rate = 0;
     const kernel = this.#kernel;
     for (const { id, bundle, hasBundle } of scenarios) {
@@ -297,13 +299,14 @@ class Life {
           id,
           bundle,
           told: wanted,
-          statusesOf: (containerId, pid) => this.#observer.statusesOf(containerId, pid),
+          observer: this.#observer,
           note: this.#note,
           broken: (text) => this.#breaks(text),
         });
       }
       await sleep(20);
-      for (const left of examineRemains(kernel, this.#runtime, id, bundle)) this.#breaks(`left by delete: ${left}`);
+      for (const left of examineRemains(kernel, isUseless ? undefined : this.#runtime, id, bundle))
+        this.#breaks(`left by delete: ${left}`);
     }
   }
 
@@ -383,18 +386,4 @@ class Life {
         this.#breaks(`left behind: ${path}`);
     }
   }
-}
-
-/** When the clock is set, and by how much it is off then: seconds or years. */
-function clockChanges(seed: number): readonly ClockChange[] {
-  // Chance of its own, so that all else is the same without.
-  const random = new Random(-seed);
-  if (random.chance(0.5)) return [];
-  let atMs = 0;
-  return Array.from({ length: random.between(1, 4) }, () => {
-    atMs += random.delay(500);
-    const seconds = random.pick([3, 3600, 300_000_000]) * (random.fraction() - 0.5);
-    // Whole ones: then times are as many bytes on the wire as without.
-    return { atMs, aheadNs: BigInt(Math.round(seconds)) * 1_000_000_000n };
-  });
 }

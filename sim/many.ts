@@ -39,8 +39,8 @@ export interface Many {
 
 /** Lives that a process is given at a time. */
 const lotSize = 200;
-/** They take seconds. */
-const lotWithinMs = 120_000;
+/** They take seconds, and minutes where much else runs. */
+const lotWithinMs = 900_000;
 
 /** @throws what ends a process early. */
 export async function liveMany({ first, count, keepsGoing, onProgress, jobs }: ManyOptions): Promise<Many> {

@@ -280,10 +280,6 @@ export const mutants: readonly Mutant[] = [
     "      this.#sys.pollChange(this.#listenFd, POLLIN);\n",
     "",
   ]),
-  mutant("connections", "src/shim/socket-transport.ts", "an interrupted write is given up", [
-    "      if (count === EINTR) continue;\n      if (count === EAGAIN) break;",
-    "      if (count === EINTR || count === EAGAIN) break;",
-  ]),
   mutant("connections", "src/shim/socket-transport.ts", "a connection that is over is not closed", [
     "    this.#sys.close(this.#fd);\n",
     "",

@@ -18,6 +18,7 @@ const once: readonly (readonly [seed: number, bug: string])[] = [
   [1657, "a container that a failing runtime had frozen all the same could not be killed (cgroup v1)"],
   [14876, "a slow pause was told after its container's deletion"],
   [106566, "an exec that started while its container's rest was being killed outlived it"],
+  [29897, "a watch for out of memory that was made while a restore was under way stayed when that failed"],
   [31495, "a container whose cgroup could not be read at first could not be killed while it was frozen (cgroup v1)"],
 ];
 

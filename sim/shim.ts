@@ -72,7 +72,13 @@ export function startShim(surroundings: ShimSurroundings): Shim {
     log,
     connect: () => {
       if (kernel.isEnded) throw new MoorError("unavailable", "the shim is dead");
-      return daemon.connect();
+      const sink = daemon.connect();
+      // What is under way when it dies comes to no end.
+      return {
+        forward: (request, timeoutMs) =>
+          kernel.isEnded ? new Promise<void>(() => undefined) : sink.forward(request, timeoutMs),
+        close: () => sink.close(),
+      };
     },
     spoolPath: "/run/events.spool",
     memoryLimitBytes: random.pick([150, 1024]),

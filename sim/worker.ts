@@ -38,6 +38,8 @@ function main(): void {
   process.on("unhandledRejection", (thrown) => {
     rejected = thrown ?? "nothing";
   });
+  // Whoever has started this one is gone.
+  process.on("disconnect", () => process.exit());
   process.on("message", (task: Task) => void work(task).then((lot) => process.send?.(lot)));
 }
 

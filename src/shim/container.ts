@@ -384,6 +384,7 @@ export class Container {
       this.#events.deleted(data);
     }
     this.#isTold = false;
+    this.#oomWatch?.stop();
     GATE: passGate(this.#context.sys, "delete.told");
   }
 
