@@ -316,7 +316,6 @@ export class Container {
     // containerd reads the client's image path out of its own runtime's options only, and sends us a path of its making.
     const imagePath = wantedPath === "" ? path : wantedPath;
     await this.setup.runtime.checkpoint(this.id, { ...criu, imagePath, leaveRunning: !exit });
-    // A daemon that has been told of its deletion wants to hear no more of it.
     if (this.#isTold) this.#events.checkpointed(this.id, imagePath);
   }
 
@@ -384,7 +383,7 @@ export class Container {
       this.#events.deleted(data);
     }
     this.#isTold = false;
-    this.#oomWatch?.stop();
+    this.cgroup.stop();
     GATE: passGate(this.#context.sys, "delete.told");
   }
 
