@@ -58,6 +58,7 @@ const doubleCheck = /^ +if \(BigInt\.as(?:Ui|I)ntN\(64, [^)]*\) !== [^)]*\) \{\n
  */
 const halves = {
   "task.ts": (name) => (/Request(_|$)/.test(name) ? "encode" : "decode"),
+  "control.ts": (name) => (/Request(_|$)/.test(name) ? "encode" : "decode"),
   "task-events.ts": () => "decode",
   "cgroups-v1.ts": () => "decode",
   "cgroups-v2.ts": () => "decode",

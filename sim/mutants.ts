@@ -138,9 +138,9 @@ export const mutants: readonly Mutant[] = [
     "    if (process !== this.init && this.init.data.exitStatus !== undefined) process.owned?.signal(SIGKILL);\n",
     "",
   ]),
-  mutant("exits", container, "a kill of a container made from a checkpoint, not started, says that it has ended", [
-    "isUnborn = process.owned === undefined && process.data.exitStatus === undefined;",
-    "isUnborn = process === null;",
+  mutant("exits", processFile, "a kill of a container made from a checkpoint, not started, says that it has ended", [
+    "isUnborn = this.owned === undefined && this.data.exitStatus === undefined;",
+    "isUnborn = this.data === null;",
   ]),
   mutant("exits", freezing, "a slow pause is told after the container's deletion", [
     "else if (hasMoved) this.#events.paused(this.#id);",

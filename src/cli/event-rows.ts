@@ -5,7 +5,7 @@ import { ForwardRequest } from "../api/forward.ts";
 import type { Any } from "../api/google/protobuf/any.ts";
 import * as events from "../api/task-events.ts";
 import type { Envelope } from "../api/types.ts";
-import { instantOf } from "./shim-client.ts";
+import { instantOf } from "./instant.ts";
 
 /** One event. The keys are those of the JSON output: a stable interface. */
 export interface EventRow {

@@ -8,7 +8,8 @@ import { CliError } from "./cli-error.ts";
 import { type Container, addressOf, isMoorShim, wasMoorShim } from "./inventory.ts";
 import { isStill, programOf } from "./proc.ts";
 import { cgroupLinesOf, figuresOf, textOfFile } from "./proc-figures.ts";
-import { ShimClient, instantOf } from "./shim-client.ts";
+import { instantOf } from "./instant.ts";
+import { ShimClient } from "./shim-client.ts";
 
 /**
  * The shim's words for what it has; `orphaned`: the process lives and its shim does not; `unknown`: neither the shim

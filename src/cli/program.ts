@@ -3,6 +3,7 @@
 import { Command, CommanderError, Option } from "commander";
 import type { Context } from "./context.ts";
 import { CliError, exitCodes } from "./cli-error.ts";
+import { addControlCommands } from "./program-control.ts";
 import { openLog } from "./log.ts";
 import { formatOption, parseFormat } from "./output.ts";
 import { paintFor } from "./paint.ts";
@@ -63,6 +64,7 @@ function makeProgram(setStatus: (status: number) => void, onCommand: (name: stri
     setStatus(await run(await openContext(program.opts<GlobalFlags>())));
   };
   addLiveCommands({ program, command, act });
+  addControlCommands({ program, command, act });
 
   command("run <bundle> [args...]", "run a bundle without a daemon; ARGS after -- take the place of its arguments")
     .usage("[-t] [-d] [--rm] [--id ID] [--runtime-path RUNC] BUNDLE [-- ARGS]")

@@ -86,8 +86,8 @@ export async function runCommand(
   const { client, streams } = prepared;
   const release = claimAttachment(folder);
   try {
-    const options = { id, terminal, detachKeys, passInputEnd: true, passSignals: true };
-    const end = await new Session(client, streams, options, log).run().catch((thrown: unknown) => {
+    const options = { terminal, detachKeys, passInputEnd: true, passSignals: true };
+    const end = await new Session(client.process(id), streams, options, log).run().catch((thrown: unknown) => {
       throw new CliError(
         `the shim of ${id} is lost (${textOf(thrown)}): moor ps shows what is left`,
         "failure",

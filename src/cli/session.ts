@@ -1,4 +1,4 @@
-// A person (or a pipe) attached to a running container: bytes both ways, the window's size, signals, the detach keys,
+// A person (or a pipe) attached to a running container or exec: bytes both ways, the window's size, signals, the detach keys,
 // and the end. It opens and closes what it is given; the shim and the container live on whatever becomes of it.
 
 import type { Socket } from "node:net";
@@ -8,7 +8,7 @@ import { DetachRecogniser } from "./detach-keys.ts";
 import { writeTo } from "./fifo.ts";
 import type { CliLog } from "./log.ts";
 import { makeRaw, windowSize } from "./raw-terminal.ts";
-import type { ShimClient } from "./shim-client.ts";
+import type { SessionProcess } from "./shim-client.ts";
 import { signalNumber } from "./signals.ts";
 
 /** Our ends of the container's FIFOs; a stream that the container has not is undefined. */
@@ -19,8 +19,7 @@ export interface SessionStreams {
 }
 
 export interface SessionOptions {
-  readonly id: string;
-  /** The container's stdio is a terminal. */
+  /** The process's stdio is a terminal. */
   readonly terminal: boolean;
   readonly detachKeys: Uint8Array;
   /** The end of our input becomes the end of the container's. */
@@ -46,7 +45,7 @@ const quietMs = 1_000;
 const inputAheadBytes = 1 << 20;
 
 export class Session {
-  readonly #client: ShimClient;
+  readonly #process: SessionProcess;
   readonly #streams: SessionStreams;
   readonly #options: SessionOptions;
   readonly #log: CliLog;
@@ -57,8 +56,8 @@ export class Session {
   /** Of our own outputs, those whose reader is slow: silence on the other side means nothing then. */
   #held = 0;
 
-  constructor(client: ShimClient, streams: SessionStreams, options: SessionOptions, log: CliLog) {
-    this.#client = client;
+  constructor(process: SessionProcess, streams: SessionStreams, options: SessionOptions, log: CliLog) {
+    this.#process = process;
     this.#streams = streams;
     this.#options = options;
     this.#log = log;
@@ -80,7 +79,7 @@ export class Session {
         this.#copyOut(this.#streams.stderr, process.stderr),
       ];
       this.#copyIn();
-      const exited = this.#client.wait(this.#options.id).then(async (exit) => {
+      const exited = this.#process.wait().then(async (exit) => {
         await this.#drained(Promise.all(ends));
         return { kind: "exited", status: exit.exitStatus } as const;
       });
@@ -97,7 +96,7 @@ export class Session {
     const resize = (): void => {
       const size = windowSize();
       if (size === undefined) return;
-      this.#client.resize(this.#options.id, size.columns, size.rows).catch((thrown: unknown) => {
+      this.#process.resize(size.columns, size.rows).catch((thrown: unknown) => {
         // The process may have ended between the change and our word of it.
         this.#log.debug("resize the container's terminal", { error: textOf(thrown) });
       });
@@ -119,7 +118,7 @@ export class Session {
       const pass = (): void => {
         if (name === "SIGINT" || name === "SIGTERM") asked++;
         if (asked >= patience) return this.#finish({ kind: "given-up", signal });
-        this.#client.kill(this.#options.id, signal, false).catch((thrown: unknown) => {
+        this.#process.kill(signal).catch((thrown: unknown) => {
           this.#log.debug(`pass ${name} on`, { error: textOf(thrown) });
         });
       };
@@ -224,7 +223,7 @@ export class Session {
       fifo.once("close", resolve);
       fifo.destroy();
     });
-    await this.#client.closeInput(this.#options.id).catch((thrown: unknown) => {
+    await this.#process.closeInput().catch((thrown: unknown) => {
       this.#log.debug("close the container's input", { error: textOf(thrown) });
     });
   }

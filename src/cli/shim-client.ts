@@ -1,14 +1,15 @@
 // A shim's Task service as moor uses it: one connection, a deadline on every request but Wait, errors that name the
-// request. The only file of the command line that speaks ttrpc.
+// request. With control-client.ts the only files of the command line that speak ttrpc.
 
 import { type Client, type Codec, protoCodec } from "ttrpc";
 import { connect } from "ttrpc/node";
 import { Empty } from "../api/google/protobuf/empty.ts";
 import type { Any } from "../api/google/protobuf/any.ts";
 import type { ProcessInfo } from "../api/process.ts";
-import type { Timestamp } from "../api/google/protobuf/timestamp.ts";
 import * as task from "../api/task.ts";
 import { CliError, errnoOf, textOf } from "./cli-error.ts";
+import { ControlClient } from "./control-client.ts";
+import { instantOf } from "./instant.ts";
 
 const service = "containerd.task.v2.Task";
 /** The runtime's work in Create, Start, Delete and Kill, which the shim itself bounds. */
@@ -21,6 +22,16 @@ export interface ExitInfo {
   readonly exitStatus: number;
   /** RFC 3339, or "" when the shim does not know. */
   readonly exitedAt: string;
+}
+
+/** A process that somebody is attached to, whichever service its shim is asked by. */
+export interface SessionProcess {
+  /** Resolves when it has ended. @throws when the shim is lost. */
+  wait(): Promise<ExitInfo>;
+  kill(signal: number): Promise<void>;
+  resize(columns: number, rows: number): Promise<void>;
+  /** No more input will come. */
+  closeInput(): Promise<void>;
 }
 
 export interface CreateRequest {
@@ -72,8 +83,8 @@ export class ShimClient {
     return answer.pid;
   }
 
-  async start(id: string): Promise<number> {
-    const message = { id, execId: "" };
+  async start(id: string, execId = ""): Promise<number> {
+    const message = { id, execId };
     return (
       await this.#call(
         "Start",
@@ -95,20 +106,44 @@ export class ShimClient {
       .shimPid;
   }
 
-  /** Resolves when the container's init has ended, however long that takes. */
-  async wait(id: string): Promise<ExitInfo> {
+  /** Adds an exec by the Task API; it is not started yet. */
+  async addExec(request: Omit<task.ExecProcessRequest, "spec">, spec: Uint8Array): Promise<void> {
+    const typeUrl = "types.containerd.io/opencontainers/runtime-spec/1/Process";
+    await this.#call("Exec", protoCodec(task.ExecProcessRequest), nothing, {
+      ...request,
+      spec: { typeUrl, value: spec },
+    });
+  }
+
+  /** The control service of the same shim, on the same connection. */
+  get control(): ControlClient {
+    return new ControlClient(this.#connection, this.#timeoutMs);
+  }
+
+  /** One process of a container, as a session needs it. */
+  process(id: string, execId = ""): SessionProcess {
+    return {
+      wait: () => this.wait(id, execId),
+      kill: (signal) => this.kill(id, signal, false, execId),
+      resize: (columns, rows) => this.resize(id, columns, rows, execId),
+      closeInput: () => this.closeInput(id, execId),
+    };
+  }
+
+  /** Resolves when the container's init, or the exec, has ended, however long that takes. */
+  async wait(id: string, execId = ""): Promise<ExitInfo> {
     const exit = await this.#call(
       "Wait",
       protoCodec(task.WaitRequest),
       protoCodec(task.WaitResponse),
-      { id, execId: "" },
+      { id, execId },
       0,
     );
     return { exitStatus: exit.exitStatus, exitedAt: instantOf(exit.exitedAt) };
   }
 
-  async kill(id: string, signal: number, all: boolean): Promise<void> {
-    await this.#call("Kill", protoCodec(task.KillRequest), nothing, { id, execId: "", signal, all }, runtimeTimeoutMs);
+  async kill(id: string, signal: number, all: boolean, execId = ""): Promise<void> {
+    await this.#call("Kill", protoCodec(task.KillRequest), nothing, { id, execId, signal, all }, runtimeTimeoutMs);
   }
 
   async pause(id: string): Promise<void> {
@@ -129,22 +164,22 @@ export class ShimClient {
     return (await this.#call("Stats", protoCodec(task.StatsRequest), protoCodec(task.StatsResponse), { id })).stats;
   }
 
-  async resize(id: string, columns: number, rows: number): Promise<void> {
+  async resize(id: string, columns: number, rows: number, execId = ""): Promise<void> {
     await this.#call("ResizePty", protoCodec(task.ResizePtyRequest), nothing, {
       id,
-      execId: "",
+      execId,
       width: columns,
       height: rows,
     });
   }
 
   /** No more input will come. */
-  async closeInput(id: string): Promise<void> {
-    await this.#call("CloseIO", protoCodec(task.CloseIORequest), nothing, { id, execId: "", stdin: true });
+  async closeInput(id: string, execId = ""): Promise<void> {
+    await this.#call("CloseIO", protoCodec(task.CloseIORequest), nothing, { id, execId, stdin: true });
   }
 
-  async delete(id: string): Promise<ExitInfo> {
-    const message = { id, execId: "" };
+  async delete(id: string, execId = ""): Promise<ExitInfo> {
+    const message = { id, execId };
     const exit = await this.#call(
       "Delete",
       protoCodec(task.DeleteRequest),
@@ -171,11 +206,4 @@ export class ShimClient {
     const options = timeoutMs > 0 ? { timeoutMs } : {};
     return this.#connection.call(service, method, request, response, message, options);
   }
-}
-
-/** RFC 3339 of a timestamp; "" for Go's zero time, by which a shim says that there is none. */
-export function instantOf(time: Timestamp | undefined): string {
-  if (time === undefined || time.seconds <= 0n) return "";
-  const whole = new Date(Number(time.seconds) * 1000).toISOString().slice(0, 19);
-  return `${whole}.${String(time.nanos).padStart(9, "0")}Z`;
 }

@@ -32,3 +32,8 @@ function realTime(name: string): number | undefined {
 export function signalNumber(name: NodeJS.Signals): number {
   return constants.signals[name];
 }
+
+/** "SIGKILL"; "signal 40" for one without a name. */
+export function signalName(number: number): string {
+  return Object.entries(constants.signals).find(([, each]) => each === number)?.[0] ?? `signal ${number}`;
+}

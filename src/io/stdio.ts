@@ -2,6 +2,7 @@
 // end. The bytes go through pumps in the host; here is decided what is opened, when it is closed, and what waits for what.
 
 import { settledWithin } from "../reaper/deadline.ts";
+import { isErrno } from "../sys/errno.ts";
 import { MoorError, must } from "../sys/error.ts";
 import type { Fd, FdMapping } from "../sys/sys.d.ts";
 import { ConsoleSocket } from "./console-socket.ts";
@@ -195,6 +196,12 @@ export class Stdio {
   get fds(): readonly Fd[] {
     const fds = this.#openings.streams.flatMap(({ stream }) => stream.fds);
     return this.#terminal === undefined ? fds : [...fds, this.#terminal];
+  }
+
+  /** As the kernel has it; undefined without a terminal, and when that is gone. */
+  get terminalSize(): { readonly rows: number; readonly columns: number } | undefined {
+    const size = this.#terminal === undefined ? undefined : this.#context.sys.ttySize(this.#terminal);
+    return size === undefined || isErrno(size) ? undefined : size;
   }
 
   /** Plain data for the state dump. */

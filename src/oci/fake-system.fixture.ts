@@ -150,6 +150,7 @@ export class FakeSystem {
       environ: [],
       getpid: () => 1 as Pid,
       monotonicMs: () => 0,
+      realtimeNs: () => 0n,
       kill: (pid, signal) => {
         this.killed.push([pid, signal]);
         return 0;

@@ -6,6 +6,7 @@ import { must } from "../sys/error.ts";
 import { O_CREAT, O_EXCL, SIGKILL } from "../sys/flags.ts";
 import type { Log } from "../sys/log.ts";
 import type { FdMapping, Sys } from "../sys/sys.d.ts";
+import { CallHistory } from "./call-history.ts";
 import type { RuntimeOptions } from "./options.ts";
 import { readPidFile, removePidFile } from "./pid-file.ts";
 import { parseAnswer, parseState, parseVersion, type RuntimeState, type RuntimeVersion } from "./runtime-answer.ts";
@@ -105,6 +106,8 @@ export function runtimeConfig(
  */
 export class Runtime {
   readonly config: RuntimeConfig;
+  /** The last calls, for those who look into the shim. */
+  readonly history = new CallHistory();
   readonly #context: CallContext;
   #calls = 0;
 
@@ -256,7 +259,8 @@ export class Runtime {
         ? { file: binary, argv, env: runtimeEnvironment(environ) }
         : withSockets(argv, runtimeEnvironment(environ, [`LISTEN_FDS=${listenFds}`]));
     const deadlineMs = this.config.deadlineMs ?? deadlinesMs[operation];
-    return callRuntime(this.#context, { operation, ...command, logPath, deadlineMs, fds, output });
+    const call = { operation, ...command, logPath, deadlineMs, fds, output };
+    return this.history.follow(this.#context.sys, operation, () => callRuntime(this.#context, call));
   }
 }
 

@@ -16,19 +16,20 @@ import { SIGKILL } from "../sys/flags.ts";
 import { passGate } from "../sys/gates.ts";
 import type { Pid } from "../sys/sys.d.ts";
 import { ContainerCgroup } from "./container-cgroup.ts";
-import type { ShimContext } from "./context.ts";
+import type { Peer, ShimContext } from "./context.ts";
 import { deleteExec, deleteInit, killForDelete } from "./deletions.ts";
 import { Exec, ExecMemory, type ExecRequest, makeExec, startExec } from "./execs.ts";
 import { type ExitRecord, ExitRecords } from "./exit-records.ts";
-import { announceExecExit, announceInitExit, type ExitContext, killRest, recordExit } from "./exits.ts";
+import { announceExecExit, announceInitExit, type ExitContext } from "./exits.ts";
+import { killRest, noteOutOfMemory, recordExit } from "./exits.ts";
 import { Freezing } from "./freezing.ts";
+import { History } from "./history.ts";
 import { shown } from "./identifier.ts";
 import type { Part } from "./keeper.ts";
 import { keptExec, keptInit, type KeptInit } from "./kept-records.ts";
 import { noOutcome, type Outcome, type Process } from "./process.ts";
 import { listProcesses, type ProcessInfo } from "./process-list.ts";
 import { startCreated } from "./start-created.ts";
-import { alreadyFinished } from "./state-table.ts";
 import { TaskEvents } from "./task-events.ts";
 
 /** What Create has made. */
@@ -56,6 +57,7 @@ export class Container {
   readonly execs = new Map<string, Exec>();
   readonly cgroup: ContainerCgroup;
   readonly freezing: Freezing;
+  readonly history: History;
   readonly #execMemory = new ExecMemory();
   readonly #context: ShimContext;
   readonly #events: TaskEvents;
@@ -76,11 +78,12 @@ export class Container {
     this.setup = setup;
     this.#events = new TaskEvents(context.events);
     this.cgroup = new ContainerCgroup(context, setup.init, () => {
-      this.init.part.touch();
-      this.#events.outOfMemory(this.id);
+      noteOutOfMemory(this.#exits, this.init, this.history);
     });
     this.freezing = new Freezing(setup, this.#events, this.cgroup);
     const { sys, log } = context;
+    this.history = new History(sys);
+    this.history.follow(setup.init);
     this.#exits = { sys, log, events: this.#events, records: new ExitRecords(sys, setup.bundle) };
   }
 
@@ -125,6 +128,7 @@ export class Container {
   }
 
   #keepExec(exec: Exec): void {
+    this.history.follow(exec);
     exec.part = this.#context.keeper.part(() => keptExec(exec));
   }
 
@@ -198,6 +202,7 @@ export class Container {
       await run(() => this.#tellStart(process));
     } catch (thrown) {
       process.happened("startFailed");
+      this.history.failed(process, thrown);
       // Without a process there will be no exit, so those who wait for one are answered now.
       if (process.data.pid === 0) this.#forgetStart(process);
       throw thrown;
@@ -276,22 +281,17 @@ export class Container {
    * @param all every process of the container; of an exec it concerns the exec alone.
    * @throws MoorError.
    */
-  async kill(execId: string, signal: number, all: boolean): Promise<void> {
+  async kill(execId: string, signal: number, all: boolean, peer?: Peer): Promise<void> {
     const process = this.process(execId);
     if (!Number.isInteger(signal) || signal < 0 || signal > longestSignal) {
       throw new MoorError("invalid_argument", `kill ${process.name}: there is no signal ${signal}`);
     }
     process.ask("kill");
+    if (signal !== 0) this.history.asked(process, signal, all, peer);
     const isForAll = all && process === this.init && process.owned !== undefined;
     const cgroup = isForAll ? this.cgroup.lookFor() : undefined;
     if (isForAll && cgroup === undefined) await this.setup.runtime.kill(this.id, signal, true);
-    else if (!(isForAll ? cgroup?.signalAll(signal) : process.owned?.signal(signal))) {
-      // Made from a checkpoint: there is no process before it is started. NotFound would have clients wait for its exit.
-      const isUnborn = process.owned === undefined && process.data.exitStatus === undefined;
-      if (isUnborn) throw new MoorError("failed_precondition", `kill ${process.name}: it has no process yet`);
-      // Between its end and the word of it.
-      throw new MoorError("not_found", `kill ${process.name}: ${alreadyFinished}`);
-    }
+    else if (!(isForAll ? cgroup?.signalAll(signal) : process.owned?.signal(signal))) throw process.notSignalled();
     if (signal === SIGKILL) this.cgroup.thaw("that was killed");
     GATE: passGate(this.#context.sys, "kill.sent");
   }

@@ -2,7 +2,7 @@
 
 import type { Reaper } from "../reaper/reaper.ts";
 import type { Log } from "../sys/log.ts";
-import type { Fd, Sys } from "../sys/sys.d.ts";
+import type { Fd, PeerCredentials, Sys } from "../sys/sys.d.ts";
 import type { Keeping } from "./keeper.ts";
 
 export interface ShimContext {
@@ -23,6 +23,9 @@ export interface ShimContext {
   /** Shutdown was asked for and no container is left: the process shall end once the answer is out. */
   leave(): void;
 }
+
+/** Who calls, by the kernel's word (SO_PEERCRED); undefined where nobody has asked it (tests). */
+export type Peer = Pick<PeerCredentials, "pid" | "uid"> | undefined;
 
 /** Where what happens is told to the daemon, in order. */
 export interface EventStream {

@@ -3,13 +3,22 @@
 import type { Container } from "./container.ts";
 
 /** Everything known of the container and its processes. */
-export function dumpContainer({ id, setup, init, execs, cgroupData }: Container): Readonly<Record<string, unknown>> {
+export function dumpContainer({
+  id,
+  setup,
+  init,
+  execs,
+  cgroupData,
+  history,
+}: Container): Readonly<Record<string, unknown>> {
   const processes = [init, ...execs.values()].map(({ data, stdio }) => ({
     ...data,
     // JSON has no integers of 64 bits.
     exitedAtNs: data.exitedAtNs?.toString(),
+    terminalSize: stdio?.terminalSize,
     streams: stdio?.state() ?? [],
   }));
   const { bundle, mountedRootfs, options } = setup;
-  return { id, bundle, mountedRootfs, options, cgroup: cgroupData, processes };
+  const steps = { history: history.list(), runtimeCalls: setup.runtime.history.list() };
+  return { id, bundle, mountedRootfs, options, cgroup: cgroupData, processes, ...steps };
 }

@@ -23,6 +23,8 @@ export interface ExecRequest {
   readonly terminal: boolean;
   /** JSON of an OCI process; undefined when none was sent. */
   readonly spec: Uint8Array | undefined;
+  /** The daemon is not told of it: it has not asked for it. */
+  readonly isPrivate?: boolean;
 }
 
 /** Where the container that the execs belong to is. */
@@ -51,8 +53,8 @@ export class Exec extends Process {
   stdinClosed = false;
 
   constructor(containerId: string, request: ExecRequest, specText: string) {
-    const { execId, stdin, stdout, stderr, terminal } = request;
-    super({ kind: "exec", containerId, execId, stdin, stdout, stderr, terminal });
+    const { execId, stdin, stdout, stderr, terminal, isPrivate = false } = request;
+    super({ kind: "exec", containerId, execId, stdin, stdout, stderr, terminal, isPrivate });
     this.specText = specText;
   }
 

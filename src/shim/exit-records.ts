@@ -17,6 +17,16 @@ export interface ExitRecord {
   readonly status: number;
   /** Nanoseconds since 1970. */
   readonly atNs: bigint;
+  /** What the shim knew of its cause; absent: nothing. For people: `delete` does not read it. */
+  readonly cause?: ExitCause;
+}
+
+export interface ExitCause {
+  /** The signal that has ended it. */
+  readonly signal?: number;
+  readonly outOfMemory?: true;
+  /** The last signal that a client asked for. */
+  readonly asked?: { readonly signal: number; readonly at: string; readonly pid: number; readonly uid: number };
 }
 
 /** The records of one container, by process: the container's id for init, the exec's id for an exec. */
@@ -81,7 +91,9 @@ export function writeAtomically(sys: Sys, path: string, text: string, mode: numb
 export function formatRecords(records: ReadonlyMap<string, ExitRecord>): string {
   // Not by assignment: an exec may be called "__proto__".
   const exits = Object.fromEntries(
-    [...records].map(([processId, { pid, status, atNs }]) => [processId, { pid, status, exitedAt: rfc3339(atNs) }]),
+    [...records].map(([processId, { pid, status, atNs, cause }]) => {
+      return [processId, { pid, status, exitedAt: rfc3339(atNs), ...(cause === undefined ? {} : { cause }) }];
+    }),
   );
   return `${JSON.stringify({ version: 1, exits })}\n`;
 }

@@ -10,7 +10,8 @@ import { SIGKILL } from "../sys/flags.ts";
 import { passGate } from "../sys/gates.ts";
 import type { Log } from "../sys/log.ts";
 import type { Sys } from "../sys/sys.d.ts";
-import type { ExitRecords } from "./exit-records.ts";
+import type { ExitCause, ExitRecords } from "./exit-records.ts";
+import type { History } from "./history.ts";
 import type { Process } from "./process.ts";
 import type { TaskEvents } from "./task-events.ts";
 
@@ -93,12 +94,32 @@ function killOwned(log: Log, { owned, name }: Process): void {
 export function recordExit({ sys, log, records }: ExitContext, process: Process): void {
   const { kind, containerId, execId, pid, exitStatus, exitedAtNs } = process.data;
   if (exitStatus === undefined || exitedAtNs === undefined) return;
+  const cause = causeOf(process);
+  const record = { pid, status: exitStatus, atNs: exitedAtNs, ...(cause === undefined ? {} : { cause }) };
   try {
-    records.add(execId === "" ? containerId : execId, { pid, status: exitStatus, atNs: exitedAtNs });
+    records.add(execId === "" ? containerId : execId, record);
   } catch (thrown) {
     log.debug("an exit could not be recorded yet", { process: process.name, error: MoorError.from(thrown).message });
   }
   GATE: passGate(sys, kind === "init" ? "exit.recorded" : "exec-exit.recorded");
+}
+
+/** The kernel's out-of-memory killer has been at a container. Init's exit may have been recorded just before. */
+export function noteOutOfMemory(context: ExitContext, init: Process, history: History): void {
+  context.events.outOfMemory(init.data.containerId);
+  history.note("", "the kernel's out-of-memory killer has ended a process");
+  init.data.outOfMemory = true;
+  init.part.touch();
+  if (init.data.state === "exiting") recordExit(context, init);
+}
+
+function causeOf({ data: { exitSignal, lastKill, outOfMemory } }: Process): ExitCause | undefined {
+  if (exitSignal === undefined && lastKill === undefined && outOfMemory !== true) return undefined;
+  const cause: ExitCause = {
+    ...(exitSignal === undefined ? {} : { signal: exitSignal }),
+    ...(outOfMemory === true ? { outOfMemory } : {}),
+  };
+  return lastKill === undefined ? cause : { ...cause, asked: lastKill };
 }
 
 function tell({ sys, log, events, records }: ExitContext, process: Process): void {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Fd } from "../sys/sys.d.ts";
-import { formatLine, type Level, Logger, openLogFifo, ringLines } from "./logger.ts";
+import { formatLine, type Level, Logger, openLogFifo, ringLength } from "./logger.ts";
 import { SmallSystem } from "./small-system.fixture.ts";
 
 const time = 1_767_323_045_000_000_006n;
@@ -65,7 +65,7 @@ test("Logger: levels by logrus's names; debug lines only when they are wanted", 
     `${stamp} level=debug msg=four\n`,
   ]);
   assert.deepEqual(
-    logger.ring().map((line) => `${line}\n`),
+    logger.ring().lines.map((line) => `${line}\n`),
     lines,
   );
 });
@@ -77,7 +77,7 @@ test("Logger: below the level nothing is written; the ring has what is not for d
   logger.warn("two");
   logger.error("three");
   assert.deepEqual(lines, [`${stamp} level=warning msg=two\n`, `${stamp} level=error msg=three\n`]);
-  assert.equal(logger.ring().length, 3);
+  assert.equal(logger.ring().lines.length, 3);
 });
 
 test("Logger: what a full FIFO does not take is dropped, and said once it takes again; the ring has all", () => {
@@ -92,7 +92,7 @@ test("Logger: what a full FIFO does not take is dropped, and said once it takes 
     `${stamp} level=warning msg="3 earlier lines were dropped: the log had no room"\n`,
     `${stamp} level=info msg=after\n`,
   ]);
-  assert.equal(logger.ring().length, 5);
+  assert.equal(logger.ring().lines.length, 5);
 });
 
 test("Logger: a line longer than a FIFO takes whole is cut, and ends as a line", () => {
@@ -105,9 +105,18 @@ test("Logger: a line longer than a FIFO takes whole is cut, and ends as a line",
 test("Logger: without a FIFO the ring alone, bounded", () => {
   const system = new SmallSystem();
   const logger = new Logger(system.sys, { level: "debug" });
-  for (let count = 0; count < ringLines + 10; count++) logger.debug(`line-${count}`);
-  assert.equal(logger.ring().length, ringLines);
-  assert.match(logger.ring()[0] ?? "", /msg=line-10$/);
+  let heard = 0;
+  logger.onLine = () => heard++;
+  for (let count = 0; count < 1000; count++) logger.debug(`line-${count}`);
+  const { lines, before } = logger.ring();
+  const held = lines.join("").length;
+  assert.ok(held <= ringLength && held > ringLength - 100, `${held} characters`);
+  assert.equal(before + lines.length, 1000);
+  assert.match(lines[0] ?? "", new RegExp(`msg=line-${before}$`));
+  assert.match(lines.at(-1) ?? "", /msg=line-999$/);
+  assert.equal(heard, 1000);
+  logger.debug("x".repeat(5000));
+  assert.ok(logger.ring().lines.join("").length <= ringLength);
 });
 
 test("openLogFifo: only a FIFO", () => {

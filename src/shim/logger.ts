@@ -8,16 +8,22 @@ import type { Log, LogFields } from "../sys/log.ts";
 import type { Fd, Sys } from "../sys/sys.d.ts";
 import { rfc3339 } from "./time.ts";
 
-/** How many of the last lines are kept for the state dump. */
-export const ringLines = 200;
+/** How much of the last lines is kept for those who look into the shim, in characters. */
+export const ringLength = 8192;
+/** Of one line. */
+const longestInRing = 2048;
 
 /** In logrus's words, the slightest first. */
-const levels = ["debug", "info", "warning", "error"] as const;
+export const levels = ["debug", "info", "warning", "error"] as const;
 export type Level = (typeof levels)[number];
 
 export class Logger implements Log {
   readonly #sys: Sys;
   readonly #ring: string[] = [];
+  #ringHolds = 0;
+  #lines = 0;
+  /** Hears of each line that goes into the ring. */
+  onLine: (() => void) | undefined;
   #fd: Fd | undefined;
   #level: Level;
   #dropped = 0;
@@ -44,9 +50,13 @@ export class Logger implements Log {
     this.#line("error", message, fields);
   }
 
-  /** The last lines, oldest first. */
-  ring(): readonly string[] {
-    return this.#ring;
+  /** The last lines, oldest first, and how many there have been before them. */
+  ring(): { readonly lines: readonly string[]; readonly before: number } {
+    return { lines: this.#ring, before: this.#lines - this.#ring.length };
+  }
+
+  get level(): Level {
+    return this.#level;
   }
 
   /** From which level on lines are written, in a running shim. @returns the level before. */
@@ -58,8 +68,7 @@ export class Logger implements Log {
 
   #line(level: Level, message: string, fields: LogFields = {}): void {
     const line = formatLine(this.#sys.realtimeNs(), level, message, fields);
-    this.#ring.push(line);
-    if (this.#ring.length > ringLines) this.#ring.shift();
+    this.#keep(line.length > longestInRing ? line.slice(0, longestInRing) : line);
     if (this.#fd === undefined || levels.indexOf(level) < levels.indexOf(this.#level)) return;
     if (this.#dropped > 0) {
       const note = `${this.#dropped} earlier lines were dropped: the log had no room`;
@@ -70,6 +79,14 @@ export class Logger implements Log {
       this.#dropped = 0;
     }
     if (!this.#write(line)) this.#dropped++;
+  }
+
+  #keep(line: string): void {
+    this.#ring.push(line);
+    this.#ringHolds += line.length;
+    this.#lines++;
+    while (this.#ringHolds > ringLength) this.#ringHolds -= this.#ring.shift()?.length ?? ringLength;
+    this.onLine?.();
   }
 
   // A FIFO takes a line of up to PIPE_BUF (4096) bytes whole or not at all (pipe(7)); longer ones are cut to that.

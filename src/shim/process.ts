@@ -8,6 +8,7 @@ import { MoorError } from "../sys/error.ts";
 import type { Pid } from "../sys/sys.d.ts";
 import { type Part, unkept } from "./keeper.ts";
 import {
+  alreadyFinished,
   type Cell,
   execTable,
   type Happening,
@@ -33,10 +34,28 @@ export interface ProcessData {
   /** Set when the exit is known; clients are told once it is announced. */
   exitStatus: number | undefined;
   exitedAtNs: bigint | undefined;
+  /** Which signal has ended it; 0 when none has. */
+  exitSignal?: number;
   /** The start was tried and failed, and no process remained: Wait answers, nothing was announced. */
   startFailed: boolean;
   /** What was last put into the queue of events: after a crash it is not told again. */
   told: "nothing" | "exit" | "delete";
+  /** The last signal that a client has asked for. */
+  lastKill?: AskedKill;
+  /** The kernel's out-of-memory killer has been at its container. */
+  outOfMemory?: boolean;
+  /** Added by way of the control service: the daemon is not told of it. */
+  readonly isPrivate?: boolean;
+}
+
+/** A signal as it was asked for. */
+export interface AskedKill {
+  readonly signal: number;
+  /** RFC 3339. */
+  readonly at: string;
+  /** Who asked, by the kernel's word (SO_PEERCRED). */
+  readonly pid: number;
+  readonly uid: number;
 }
 
 /** ProcessData as JSON holds it, and what else another image of the program needs to go on with a process. */
@@ -48,7 +67,7 @@ export interface KeptProcess extends Omit<ProcessData, "exitedAtNs"> {
 
 export type ProcessSetup = Pick<
   ProcessData,
-  "kind" | "containerId" | "execId" | "stdin" | "stdout" | "stderr" | "terminal"
+  "kind" | "containerId" | "execId" | "stdin" | "stdout" | "stderr" | "terminal" | "isPrivate"
 >;
 
 /** What Wait, State and Delete tell of an exit. */
@@ -70,6 +89,8 @@ export class Process {
   owned: OwnedProcess | undefined;
   /** Its record for another image; told of each change. */
   part: Part = unkept;
+  /** Hears of each change of its state, after it, and of what was asked or has happened. */
+  onMove: ((from: ProcessState, why: Request | Happening) => void) | undefined;
   readonly #waiters = new Set<(outcome: Outcome) => void>();
   #settled: (() => void)[] = [];
 
@@ -91,8 +112,9 @@ export class Process {
   }
 
   /** Is again what it was in the image before. */
-  goOn({ state, pid, exitStatus, exitedAtNs, startFailed, told }: KeptProcess): void {
-    Object.assign(this.data, { state, pid, exitStatus, startFailed, told });
+  goOn({ state, pid, exitStatus, exitedAtNs, startFailed, told, ...known }: KeptProcess): void {
+    const { exitSignal, lastKill, outOfMemory } = known;
+    Object.assign(this.data, { state, pid, exitStatus, startFailed, told, exitSignal, lastKill, outOfMemory });
     this.data.exitedAtNs = exitedAtNs === undefined ? undefined : BigInt(exitedAtNs);
   }
 
@@ -112,7 +134,7 @@ export class Process {
     if (cell.kind === "no") {
       throw new MoorError(cell.code, `${words[request]} ${this.name}: ${cell.why}`);
     }
-    if (cell.kind === "to") this.#move(cell.state);
+    if (cell.kind === "to") this.#move(cell.state, request);
     return cell;
   }
 
@@ -120,6 +142,15 @@ export class Process {
   check(request: Request): void {
     const cell = this.#cell(request);
     if (cell.kind === "no") throw new MoorError(cell.code, `${words[request]} ${this.name}: ${cell.why}`);
+  }
+
+  /** Why a signal that the table allows has reached nobody. */
+  notSignalled(): MoorError {
+    // Made from a checkpoint: there is no process before it is started. NotFound would have clients wait for its exit.
+    const isUnborn = this.owned === undefined && this.data.exitStatus === undefined;
+    if (isUnborn) return new MoorError("failed_precondition", `kill ${this.name}: it has no process yet`);
+    // Between its end and the word of it.
+    return new MoorError("not_found", `kill ${this.name}: ${alreadyFinished}`);
   }
 
   /** Whether its terminal can have this size now. @throws MoorError. */
@@ -134,7 +165,7 @@ export class Process {
   /** Something has happened; the table says what that means. */
   happened(what: Happening): Cell {
     const cell = this.#cell(what);
-    if (cell.kind === "to") this.#move(cell.state);
+    if (cell.kind === "to") this.#move(cell.state, what);
     return cell;
   }
 
@@ -142,6 +173,7 @@ export class Process {
   setExit(exit: Exit): void {
     this.data.exitStatus = exit.status;
     this.data.exitedAtNs = exit.atNs;
+    if (exit.signal !== 0) this.data.exitSignal = exit.signal;
     this.part.touch();
   }
 
@@ -198,9 +230,11 @@ export class Process {
     return next(this.data.kind === "init" ? initTable : execTable, this.data.state, asked);
   }
 
-  #move(state: ProcessState): void {
+  #move(state: ProcessState, why: Request | Happening): void {
+    const before = this.data.state;
     this.data.state = state;
     this.part.touch();
+    this.onMove?.(before, why);
     if (state === "starting" || state === "running" || state === "exiting") return;
     for (const wake of this.#settled.splice(0)) wake();
   }

@@ -11,6 +11,7 @@ import type { Exit, OwnedProcess } from "../reaper/reaper.ts";
 import { SIGKILL } from "../sys/flags.ts";
 import type { ChildExit, Fd, Kept, Pid } from "../sys/sys.d.ts";
 import { Container } from "./container.ts";
+import { forgetPrivateExecs } from "./control-exec.ts";
 import { type KeptContainer, keptContainer, restoreOf } from "./create.ts";
 import type { ShimContext } from "./context.ts";
 import { Exec, type KeptExec } from "./execs.ts";
@@ -79,7 +80,9 @@ class TaskResumer {
     }
     const ended = this.#endInterrupted();
     const settling: Promise<void>[] = containers.map(({ container }) =>
-      ended.then(() => settleContainer(this.#context, container)),
+      ended
+        .then(() => settleContainer(this.#context, container))
+        .then(() => forgetPrivateExecs({ tasks: this.#parts.tasks, log: this.#context.log }, container)),
     );
     for (const record of halfMade) {
       // Its record stays until nothing is left of it.

@@ -12,6 +12,7 @@ import { passGate } from "../sys/gates.ts";
 import type { Log } from "../sys/log.ts";
 import type { Fd, Sys } from "../sys/sys.d.ts";
 import { Acceptor } from "./acceptor.ts";
+import { ControlDoor } from "./control-door.ts";
 import { connectEventSink, eventStream } from "./event-sink.ts";
 import { hostGoesDown } from "./host-down.ts";
 import { IdleWatch } from "./idle-watch.ts";
@@ -72,6 +73,7 @@ class Serving {
   readonly #publisher: Publisher;
   readonly #server: Server;
   readonly #tasks: TaskService;
+  readonly #control: ControlDoor;
   readonly #idle: IdleWatch;
   readonly #acceptor: Acceptor;
   readonly #keeper: Keeper;
@@ -102,6 +104,7 @@ class Serving {
     });
     this.#server = new Server({
       timers: timersOf(sys),
+      now: () => sys.monotonicMs(),
       statusOf: (thrown) => statusOf(thrown, this.#log),
       limits: connectionLimits,
     });
@@ -120,6 +123,7 @@ class Serving {
       listenFds: setup.listenFds,
       leave: () => this.#leave("shutdown was asked for"),
     });
+    this.#control = new ControlDoor({ sys, log: this.#log, tasks: this.#tasks, dump: () => this.#dump() });
     this.#idle = new IdleWatch({
       sys,
       isEmpty: () => this.#tasks.containerCount === 0 && this.#server.connections === 0,
@@ -135,6 +139,7 @@ class Serving {
     this.#keeper.begin();
     this.#part = this.#keeper.part(() => this.#keep());
     this.#tasks.register(this.#server);
+    this.#control.register(this.#server);
     this.#tasks.onChange = () => {
       this.#idle.changed();
       if (this.#leaveAfterLast && this.#tasks.livingCount === 0) this.#leave("the last container has ended");
@@ -181,7 +186,8 @@ class Serving {
   #serveConnection(fd: Fd): SocketTransport {
     const flush = (): void => this.#keeper.flush();
     const transport = new SocketTransport(this.#sys, fd, this.#readBuffer, () => this.#idle.worked(), flush);
-    const connection = this.#server.accept(transport);
+    const peer = this.#sys.peerCredentials(fd);
+    const connection = this.#server.accept(transport, isErrno(peer) ? undefined : peer);
     this.#idle.changed();
     void connection.closed.then(() => this.#idle.changed());
     return transport;
@@ -263,7 +269,8 @@ class Serving {
       shim: { version, pid: this.#sys.getpid(), namespace, id, address, leaveAfterLast: this.#leaveAfterLast },
       heap: this.#sys.heap(),
       crashes: this.#resumption?.crashes ?? [],
-      server: { connections, calls },
+      server: { connections, calls, pending: this.#server.pending() },
+      log: this.#log.level,
       events: this.#publisher.state(),
       reaper: this.#reaper.state(),
       ...this.#tasks.dump(),
@@ -275,6 +282,7 @@ class Serving {
     this.#leaving = true;
     this.#part.touch();
     this.#log.info("the shim leaves", { why });
+    this.#control.close();
     void this.#end();
   }
 

@@ -17,7 +17,7 @@ import type { EventStream } from "./context.ts";
 import type { ProcessData } from "./process.ts";
 import { noTime, wireTime } from "./time.ts";
 
-/** Publishes into one stream. */
+/** Publishes into one stream. Of private execs nothing is told: daemons know of none that they have not asked for. */
 export class TaskEvents {
   readonly #stream: EventStream;
 
@@ -33,7 +33,8 @@ export class TaskEvents {
   }
 
   /** Of init or an exec. */
-  started({ kind, containerId, execId, pid }: ProcessData): void {
+  started({ kind, containerId, execId, pid, isPrivate }: ProcessData): void {
+    if (isPrivate === true) return;
     if (kind === "init") {
       const message = TaskStart.encode({ containerId, pid }).finish();
       this.#stream.publish("/tasks/start", "containerd.events.TaskStart", message);
@@ -43,13 +44,15 @@ export class TaskEvents {
     }
   }
 
-  execAdded({ containerId, execId }: ProcessData): void {
+  execAdded({ containerId, execId, isPrivate }: ProcessData): void {
+    if (isPrivate === true) return;
     const message = TaskExecAdded.encode({ containerId, execId }).finish();
     this.#stream.publish("/tasks/exec-added", "containerd.events.TaskExecAdded", message);
   }
 
   /** Of init or an exec, whose exit is known. */
-  exited({ containerId, execId, pid, exitStatus, exitedAtNs }: ProcessData): void {
+  exited({ containerId, execId, pid, exitStatus, exitedAtNs, isPrivate }: ProcessData): void {
+    if (isPrivate === true) return;
     const message = {
       containerId,
       id: execId === "" ? containerId : execId,

@@ -1,9 +1,8 @@
 // The Task service: each of its 17 methods from request to answer, in its two forms (containerd.task.v2 and v3 differ in
 // the service's name alone). It holds the containers of this shim; what can be done with one is in container.ts.
 
-import { type Handler, protoCodec, type Server, unary } from "ttrpc";
+import { type CallContext, type Handler, protoCodec, type Server, unary } from "ttrpc";
 import { Empty } from "../api/google/protobuf/empty.ts";
-import { Status } from "../api/process.ts";
 import { ProcessDetails } from "../api/runc-options.ts";
 import * as api from "../api/task.ts";
 import { CallGate } from "../oci/call-gate.ts";
@@ -13,32 +12,18 @@ import { passGate } from "../sys/gates.ts";
 import { isCostlyJson } from "../sys/json-cost.ts";
 import type { TimerId } from "../sys/sys.d.ts";
 import type { Container } from "./container.ts";
-import type { ShimContext } from "./context.ts";
+import type { Peer, ShimContext } from "./context.ts";
 import { bundleKey, checkBundle, createContainer } from "./create.ts";
 import { dumpContainer } from "./dump.ts";
 import { checkIdentifier, shown } from "./identifier.ts";
+import { statusOf } from "./client-status.ts";
 import { joinMethod, joinService } from "./join.ts";
 import { LeavingStreams } from "./leaving.ts";
-import type { Outcome, Process } from "./process.ts";
-import type { ProcessState } from "./state-table.ts";
+import type { Outcome } from "./process.ts";
 import { noTime, wireTime } from "./time.ts";
 
 const serviceNames = ["containerd.task.v2.Task", "containerd.task.v3.Task"];
 const processDetailsType = "containerd.runc.v1.ProcessDetails";
-
-/** What clients call each state. An exit that has not been told yet has not happened for them. */
-const statusOf: Readonly<Record<ProcessState, Status>> = {
-  created: Status.CREATED,
-  starting: Status.CREATED,
-  running: Status.RUNNING,
-  pausing: Status.PAUSING,
-  paused: Status.PAUSED,
-  resuming: Status.PAUSED,
-  exiting: Status.RUNNING,
-  stopped: Status.STOPPED,
-  deleting: Status.STOPPED,
-  deleted: Status.STOPPED,
-};
 
 /** A daemon connects and sends Create as soon as it has the answer of `start`. */
 const expectedWithinMs = 5_000;
@@ -146,23 +131,23 @@ export class TaskService {
       Start: unary(
         protoCodec(api.StartRequest),
         protoCodec(api.StartResponse),
-        naming("start", async ({ id, execId }) => ({ pid: await this.#find(id).start(execId) })),
+        naming("start", async ({ id, execId }) => ({ pid: await this.find(id).start(execId) })),
       ),
       Delete: unary(
         protoCodec(api.DeleteRequest),
         protoCodec(api.DeleteResponse),
-        naming("delete", (request) => this.#delete(request)),
+        naming("delete", (request) => this.delete(request)),
       ),
       Pids: unary(protoCodec(api.PidsRequest), protoCodec(api.PidsResponse), ({ id }) => this.#pids(id)),
       Pause: unary(
         protoCodec(api.PauseRequest),
         empty,
-        naming("pause", async ({ id }) => this.#find(id).pause().then(nothing)),
+        naming("pause", async ({ id }) => this.find(id).pause().then(nothing)),
       ),
       Resume: unary(
         protoCodec(api.ResumeRequest),
         empty,
-        naming("resume", async ({ id }) => this.#find(id).resume().then(nothing)),
+        naming("resume", async ({ id }) => this.find(id).resume().then(nothing)),
       ),
       Checkpoint: unary(
         protoCodec(api.CheckpointTaskRequest),
@@ -172,19 +157,23 @@ export class TaskService {
       Kill: unary(
         protoCodec(api.KillRequest),
         empty,
-        naming("kill", async ({ id, execId, signal, all }) => this.#find(id).kill(execId, signal, all).then(nothing)),
+        naming("kill", async ({ id, execId, signal, all }, { peer }) =>
+          this.find(id)
+            .kill(execId, signal, all, peer as Peer)
+            .then(nothing),
+        ),
       ),
       Exec: unary(protoCodec(api.ExecProcessRequest), empty, (request) => {
         const { execId, stdin, stdout, stderr, terminal, spec } = request;
-        this.#find(request.id).addExec({ execId, stdin, stdout, stderr, terminal, spec: spec?.value });
+        this.find(request.id).addExec({ execId, stdin, stdout, stderr, terminal, spec: spec?.value });
         return nothing();
       }),
       ResizePty: unary(protoCodec(api.ResizePtyRequest), empty, ({ id, execId, width, height }) => {
-        this.#find(id).resize(execId, width, height);
+        this.find(id).resize(execId, width, height);
         return nothing();
       }),
       CloseIO: unary(protoCodec(api.CloseIORequest), empty, ({ id, execId, stdin }) => {
-        const container = this.#find(id);
+        const container = this.find(id);
         if (stdin) container.closeStdin(execId);
         else container.process(execId);
         return nothing();
@@ -195,10 +184,10 @@ export class TaskService {
         naming("update", (request) => this.#update(request).then(nothing)),
       ),
       Wait: unary(protoCodec(api.WaitRequest), protoCodec(api.WaitResponse), async ({ id, execId }, { cancellation }) =>
-        exitFields(await this.#find(id).process(execId).wait(cancellation)),
+        exitFields(await this.find(id).process(execId).wait(cancellation)),
       ),
       Stats: unary(protoCodec(api.StatsRequest), protoCodec(api.StatsResponse), async ({ id }) => ({
-        stats: await this.#find(id).stats(),
+        stats: await this.find(id).stats(),
       })),
       Connect: unary(protoCodec(api.ConnectRequest), protoCodec(api.ConnectResponse), ({ id }) => ({
         shimPid: this.context.sys.getpid(),
@@ -212,7 +201,8 @@ export class TaskService {
     };
   }
 
-  #find(id: string): Container {
+  /** @throws MoorError not_found. */
+  find(id: string): Container {
     const container = this.#containers.get(id);
     if (container === undefined) throw new MoorError("not_found", `there is no container ${shown(id)} in this shim`);
     return container;
@@ -271,7 +261,7 @@ export class TaskService {
   /** Nobody will ask for it any more, nor delete it: it would stay, and the shim with it. */
   async #takeBack({ id }: Container): Promise<void> {
     this.context.log.warn("a container whose Create was given up meanwhile is deleted", { id });
-    await this.#delete({ id, execId: "" });
+    await this.delete({ id, execId: "" });
     throw new MoorError("unavailable", "Shutdown was asked for in its name meanwhile");
   }
 
@@ -290,7 +280,7 @@ export class TaskService {
   }
 
   #state({ id, execId }: api.StateRequest): api.StateResponse {
-    const container = this.#find(id);
+    const container = this.find(id);
     const { data, outcome } = container.process(execId);
     const { pid, stdin, stdout, stderr, terminal } = data;
     const { exitStatus, exitedAt } = outcome === undefined || data.startFailed ? noExit : exitFields(outcome);
@@ -298,7 +288,7 @@ export class TaskService {
       id,
       bundle: container.setup.bundle,
       pid,
-      status: this.#statusOf(container, data),
+      status: statusOf(container.init, data),
       stdin,
       stdout,
       stderr,
@@ -309,17 +299,9 @@ export class TaskService {
     };
   }
 
-  #statusOf({ init }: Container, { kind, state }: Process["data"]): Status {
-    // A paused container's execs stand still with it.
-    if (kind === "exec" && state === "running") {
-      const status = statusOf[init.data.state];
-      if (status === Status.PAUSED || status === Status.PAUSING) return status;
-    }
-    return statusOf[state];
-  }
-
-  async #delete({ id, execId }: api.DeleteRequest): Promise<api.DeleteResponse> {
-    const container = this.#find(id);
+  /** @throws MoorError; nothing is deleted then. */
+  async delete({ id, execId }: api.DeleteRequest): Promise<api.DeleteResponse> {
+    const container = this.find(id);
     const process = container.process(execId);
     const outcome = await container.delete(execId);
     if (execId === "" && this.#containers.get(id) === container) {
@@ -335,7 +317,7 @@ export class TaskService {
   }
 
   #pids(id: string): api.PidsResponse {
-    const processes = this.#find(id)
+    const processes = this.find(id)
       .pids()
       .map(({ pid, execId }) => {
         if (execId === "") return { pid, info: undefined };
@@ -345,7 +327,7 @@ export class TaskService {
   }
 
   async #checkpoint({ id, path, options }: api.CheckpointTaskRequest): Promise<void> {
-    const container = this.#find(id);
+    const container = this.find(id);
     const decoded = decodeCheckpointOptions(options);
     if (path === "") throw new MoorError("invalid_argument", `checkpoint container ${id}: the request has no path`);
     await container.checkpoint(path, decoded);
@@ -353,7 +335,7 @@ export class TaskService {
 
   // The request's annotations are the kubelet's, which sends them always; no runtime has a use for them.
   async #update({ id, resources }: api.UpdateTaskRequest): Promise<void> {
-    const container = this.#find(id);
+    const container = this.find(id);
     const what = `update container ${id}`;
     if (resources === undefined || resources.value.length === 0) {
       throw new MoorError("invalid_argument", `${what}: the request has no resources`);
@@ -385,11 +367,11 @@ function exitFields({ status, atNs }: Outcome) {
  */
 function naming<Q extends { readonly id: string; readonly execId?: string }, S>(
   word: string,
-  run: (request: Q) => Promise<S>,
-): (request: Q) => Promise<S> {
-  return async (request) => {
+  run: (request: Q, context: CallContext) => Promise<S>,
+): (request: Q, context: CallContext) => Promise<S> {
+  return async (request, context) => {
     try {
-      return await run(request);
+      return await run(request, context);
     } catch (thrown) {
       const container = `container ${shown(request.id)}`;
       if (!(thrown instanceof MoorError) || thrown.message.includes(container)) throw thrown;

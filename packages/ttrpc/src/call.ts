@@ -4,7 +4,7 @@
 import { type Cancellation, CancelSource } from "./cancellation.ts";
 import { headerBytes } from "./frame.ts";
 import type { Limits } from "./limits.ts";
-import { type Metadata, statusFrame } from "./messages.ts";
+import { type Metadata, type Request, statusFrame } from "./messages.ts";
 import { type StatusError, tooLong } from "./status.ts";
 import type { Deadline, Timers } from "./transport.ts";
 
@@ -40,6 +40,8 @@ export interface CallOwner {
   readonly peer: unknown;
   readonly limits: Limits;
   readonly timers: Timers;
+  /** The server's clock, milliseconds; 0 where it has none. */
+  now(): number;
   statusOf(thrown: unknown): StatusError;
   /** Sends a frame of an open call; or says why not: the peer leaves too much untaken. */
   send(frame: Uint8Array): StatusError | undefined;
@@ -64,6 +66,10 @@ export class Call extends CancelSource implements CallContext {
   readonly timeoutMs: number | undefined;
   /** The size of its request, for the connection's account. */
   readonly requestBytes: number;
+  /** Of the method, without the service. */
+  readonly method: string;
+  /** By the server's clock; 0 where it has none. */
+  readonly sinceMs: number;
   readonly owner: CallOwner;
   input: CallInput | undefined;
   deadline: Deadline | undefined;
@@ -71,11 +77,13 @@ export class Call extends CancelSource implements CallContext {
   isAnswered = false;
   #endings: (() => void)[] | undefined;
 
-  constructor(owner: CallOwner, id: number, metadata: Metadata | undefined, timeoutMs: number, requestBytes: number) {
+  constructor(owner: CallOwner, id: number, request: Request, timeoutMs: number, requestBytes: number) {
     super();
     this.owner = owner;
     this.id = id;
-    this.metadata = metadata ?? noMetadata;
+    this.metadata = request.metadata ?? noMetadata;
+    this.method = request.method;
+    this.sinceMs = owner.now();
     this.timeoutMs = timeoutMs > 0 ? timeoutMs : undefined;
     this.requestBytes = requestBytes;
   }

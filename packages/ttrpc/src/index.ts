@@ -17,6 +17,7 @@ export { defaultLimits, type Limits } from "./limits.ts";
 export type { Metadata } from "./messages.ts";
 export { answerOfFrame, methodOfFrame, refusalFrame } from "./resume.ts";
 export { type ServedConnection, Server, type ServerOptions } from "./server.ts";
+export type { PendingCall } from "./server-connection.ts";
 export { bidiStreaming, clientStreaming, serverStreaming } from "./server-stream.ts";
 export { codes, type StatusDetail, StatusError, statusOfThrown } from "./status.ts";
 export type { Receiver, Sender } from "./stream.ts";

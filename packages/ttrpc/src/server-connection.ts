@@ -13,6 +13,15 @@ import { Deadline, type Timers, type Transport } from "./transport.ts";
 
 const nsPerMs = 1e6;
 
+/** A call that is under way, for those who look into a server. */
+export interface PendingCall {
+  readonly method: string;
+  /** 0 where the server has no clock. */
+  readonly ageMs: number;
+  /** What accept() was given with the connection. */
+  readonly peer: unknown;
+}
+
 export class ServerConnection implements CallOwner, LinkOwner {
   readonly peer: unknown;
   readonly closed: Promise<void>;
@@ -44,6 +53,16 @@ export class ServerConnection implements CallOwner, LinkOwner {
 
   start(): void {
     this.#link.start();
+  }
+
+  now(): number {
+    return this.#server.now();
+  }
+
+  /** The calls that are not answered, the oldest first. */
+  pending(): PendingCall[] {
+    const { peer } = this;
+    return [...this.#open.values()].map(({ method, sinceMs }) => ({ method, ageMs: this.now() - sinceMs, peer }));
   }
 
   close(): void {
@@ -165,7 +184,7 @@ export class ServerConnection implements CallOwner, LinkOwner {
       this.#refuse(id, codes.resourceExhausted, `the requests under way hold all the room there is for them`);
       return;
     }
-    const call = new Call(this, id, request.metadata, timeoutMs, end - start);
+    const call = new Call(this, id, request, timeoutMs, end - start);
     this.#open.set(id, call);
     this.runningCalls++;
     this.#runningBytes += call.requestBytes;

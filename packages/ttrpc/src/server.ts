@@ -4,12 +4,14 @@
 import { Budget } from "./budget.ts";
 import type { Handler } from "./call.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
-import { ServerConnection } from "./server-connection.ts";
+import { type PendingCall, ServerConnection } from "./server-connection.ts";
 import { type StatusError, statusOfThrown } from "./status.ts";
 import type { Timers, Transport } from "./transport.ts";
 
 export interface ServerOptions {
   readonly timers: Timers;
+  /** A clock, milliseconds from any beginning, by which pending() tells ages. */
+  readonly now?: () => number;
   /** A thrown thing that is no StatusError becomes this; Unknown with its message where absent. */
   readonly statusOf?: (thrown: unknown) => StatusError;
   /** 4 MiB, as the protocol says, where absent. */
@@ -28,6 +30,7 @@ export interface ServedConnection {
 
 export class Server {
   readonly timers: Timers;
+  readonly now: () => number;
   readonly limits: Limits;
   readonly statusOf: (thrown: unknown) => StatusError;
   /** Shared by all connections. */
@@ -38,6 +41,7 @@ export class Server {
 
   constructor(options: ServerOptions) {
     this.timers = options.timers;
+    this.now = options.now ?? (() => 0);
     this.statusOf = options.statusOf ?? statusOfThrown;
     this.limits = { ...defaultLimits, ...options.limits };
     if (options.maxMessageBytes !== undefined) {
@@ -91,6 +95,11 @@ export class Server {
     let sum = 0;
     for (const connection of this.#connections) sum += connection.runningCalls;
     return sum;
+  }
+
+  /** Those of them that are not answered. */
+  pending(): PendingCall[] {
+    return [...this.#connections].flatMap((connection) => connection.pending());
   }
 
   /** undefined: no such service. */
