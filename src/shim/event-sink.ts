@@ -62,6 +62,22 @@ export function connectEventSink(
   };
 }
 
+/**
+ * How long after it came back a daemon's events reach those who were subscribed before. Docker connects again after up to
+ * 3 s and a fifth, and an exit that was told before that it does not learn of any more.
+ */
+const readersReturnWithinMs = 4_000;
+
+/** How long the daemon at `address` has to be up yet until those are back who read its events; 0 when it is not there. */
+export function awaitsReadersMs(sys: Sys, address: string): number {
+  const socket = sys.stat(pathOfAddress(address) ?? "");
+  if (isErrno(socket)) return 0;
+  // It makes the socket when it starts.
+  const ageMs = Number(sys.realtimeNs() / 1_000_000n) - socket.mtimeMs;
+  // A clock that was set back says nothing.
+  return ageMs < 0 ? 0 : Math.max(0, Math.ceil(readersReturnWithinMs - ageMs));
+}
+
 /** The stream that tasks publish into: each event gets its time and namespace now, and its place in the queue. */
 export function eventStream(sys: Sys, publisher: Publisher, namespace: string): EventStream {
   return {

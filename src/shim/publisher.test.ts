@@ -56,11 +56,18 @@ function coded(code: number, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-function made(memoryLimitBytes = 1000) {
+function made(memoryLimitBytes = 1000, awaitsReadersMs?: () => number) {
   const system = new SmallSystem();
   const daemon = new Daemon();
   const { sys, log } = system;
-  const publisher = new Publisher({ sys, log, connect: daemon.connect, spoolPath, memoryLimitBytes });
+  const publisher = new Publisher({
+    sys,
+    log,
+    connect: daemon.connect,
+    spoolPath,
+    memoryLimitBytes,
+    ...(awaitsReadersMs && { awaitsReadersMs }),
+  });
   const publish = (...texts: string[]) => {
     for (const text of texts) publisher.publish(new TextEncoder().encode(text));
   };
@@ -128,6 +135,47 @@ test("publish: a daemon that is away gets everything when it is back; one line s
     "warn: the daemon takes no events now; they are kept",
     "info: the daemon takes events again",
   ]);
+});
+
+test("publish: a daemon that is back gets what was kept once those who read its events may be back too", async () => {
+  let restMs = 4000;
+  const { daemon, publisher, publish, system } = made(1000, () => restMs);
+  publish("a");
+  await turns();
+  assert.deepEqual(daemon.received, ["a"], "a daemon that was not away waits for nobody");
+  daemon.present = false;
+  publish("b");
+  await turns();
+  assert.deepEqual(system.pass(), [20]);
+  daemon.present = true;
+  restMs = 2500;
+  await turns();
+  publish("c");
+  assert.deepEqual(system.pass(), [4000], "by what was left when it was tried");
+  await turns();
+  assert.deepEqual(daemon.received, ["a"]);
+  restMs = 0;
+  assert.deepEqual(system.pass(), [2500]);
+  await turns();
+  assert.deepEqual(daemon.received, ["a", "b", "c"]);
+  publish("d");
+  await turns();
+  assert.deepEqual(daemon.received, ["a", "b", "c", "d"]);
+  assert.deepEqual([publisher.undelivered, system.timers.size], [0, 0]);
+});
+
+test("publish: a shim that leaves waits for no readers", async () => {
+  const { daemon, publisher, publish, system } = made(1000, () => 4000);
+  daemon.present = false;
+  publish("a");
+  await turns();
+  assert.deepEqual(system.pass(), [20]);
+  daemon.present = true;
+  await turns();
+  const idle = publisher.idle();
+  assert.deepEqual(system.pass(), [0], "in the place of the wait");
+  await idle;
+  assert.deepEqual(daemon.received, ["a"]);
 });
 
 test("publish: after an outage the delays begin anew", async () => {

@@ -21,6 +21,8 @@ export interface PublisherOptions {
   readonly log: Log;
   /** Opens a connection; throws when the daemon is away. Absent: there is no daemon, events go nowhere. */
   readonly connect: (() => EventSink) | undefined;
+  /** How long a daemon that is back still has to wait for those who read its events, in ms; absent: not at all. */
+  readonly awaitsReadersMs?: () => number;
   /** Where events wait past the memory limit. */
   readonly spoolPath: string;
   /** Bytes of undelivered events kept in memory. */
@@ -65,6 +67,7 @@ export class Publisher {
   /** Said already in this outage: the ring of the log is for more than one line. */
   #saidAway = false;
   #saidDiskFull = false;
+  #leaving = false;
   #retry: TimerId | undefined;
   #retryMs = firstRetryMs;
   #idleWaiters: (() => void)[] = [];
@@ -117,9 +120,17 @@ export class Publisher {
     this.#queuedBytes += event.request.length;
   }
 
-  /** Resolves when nothing is left to deliver, or nothing will be any more: it was closed. */
+  /**
+   * Resolves when nothing is left to deliver, or nothing will be any more: it was closed. Who waits for that is about to
+   * leave: from now on the daemon's readers are not waited for, as the bundle may be gone before they are back.
+   */
   idle(): Promise<void> {
     if (this.undelivered === 0 || this.#closed) return Promise.resolve();
+    this.#leaving = true;
+    if (this.#retry !== undefined) {
+      this.#options.sys.timerStop(this.#retry);
+      this.#pumpIn(0);
+    }
     return new Promise((resolve) => this.#idleWaiters.push(resolve));
   }
 
@@ -229,6 +240,11 @@ export class Publisher {
   }
 
   async #deliverAll(): Promise<void> {
+    const restMs = this.#saidAway && !this.#leaving ? (this.#options.awaitsReadersMs?.() ?? 0) : 0;
+    if (restMs > 0) {
+      this.#pumpIn(restMs);
+      return;
+    }
     while (!this.#closed) {
       const event = this.#head();
       if (event === undefined) return;
@@ -283,6 +299,10 @@ export class Publisher {
   #retryLater(): void {
     const delayMs = this.#retryMs;
     this.#retryMs = Math.min(this.#retryMs * 2, lastRetryMs);
+    this.#pumpIn(delayMs);
+  }
+
+  #pumpIn(delayMs: number): void {
     this.#retry = this.#options.sys.timerStart(delayMs, () => {
       this.#retry = undefined;
       this.#pump();

@@ -13,7 +13,7 @@ import type { Log } from "../sys/log.ts";
 import type { Fd, Sys } from "../sys/sys.d.ts";
 import { Acceptor } from "./acceptor.ts";
 import { ControlDoor } from "./control-door.ts";
-import { connectEventSink, eventStream } from "./event-sink.ts";
+import { awaitsReadersMs, connectEventSink, eventStream } from "./event-sink.ts";
 import { hostGoesDown } from "./host-down.ts";
 import { IdleWatch } from "./idle-watch.ts";
 import { Keeper, type Part, unkept } from "./keeper.ts";
@@ -98,6 +98,7 @@ class Serving {
       sys,
       log: this.#log,
       connect: ttrpcAddress === "" ? undefined : () => this.#connectEvents(),
+      awaitsReadersMs: () => awaitsReadersMs(sys, ttrpcAddress),
       spoolPath: `${setup.bundle}/events`,
       kept: new KeptEvents(sys, this.#keeper),
       resumed: resumption?.events,
