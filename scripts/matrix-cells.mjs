@@ -16,7 +16,13 @@ const whole = [
   ["containerd-2.1", "crun-1.28"],
 ];
 /** These start their own daemons, or none: they have rows of their own. */
-const apart = ["daemon-upgrade", "bootstrap"];
+const apart = ["daemon-upgrade", "bootstrap", "docker-run", "docker-life"];
+/** Docker with the containerd and the runtime of the same Debian suite. */
+const dockers = [
+  ["docker-20.10", "containerd-1.6", "runc-1.1"],
+  ["docker-26", "containerd-1.7", "runc-1.1"],
+  ["docker-28", "containerd-2.1", "runc-1.3"],
+];
 /** Says nothing of daemons: it compares speeds with those of the machine at rest. */
 const elsewhere = ["bench-guard"];
 
@@ -50,6 +56,11 @@ export function cells(endToEndFiles, part) {
   const alone = (runtime) => endToEnd(daemons[0], runtime, "the shim alone", names(true));
   const upgrade = endToEnd("containerd-1.6", "runc-1.1", "upgrade and back", ["daemon-upgrade"]);
   const played = endToEnd("containerd-2.1", "runc-1.1", "start, container, pod", ["bootstrap"]);
+  const docker = ([version, daemon, runtime]) => {
+    const cell = endToEnd(daemon, runtime, "docker's commands", ["docker-run", "docker-life"]);
+    const environment = { ...cell.environment, MOOR_TEST_DOCKER: version };
+    return { ...cell, daemon: `${shown(version)} (${shown(daemon)})`, environment };
+  };
   return [
     ...pairs.map(([daemon, runtime]) =>
       isWhole(daemon, runtime)
@@ -58,6 +69,7 @@ export function cells(endToEndFiles, part) {
     ),
     { ...upgrade, daemon: "containerd 1.6, 1.7, 2.1" },
     { ...played, daemon: "containerd 2.3 (its protocol, played)" },
+    ...dockers.map(docker),
     ...runtimes.map((runtime) => ({ ...alone(runtime), daemon: "none" })),
   ];
 }

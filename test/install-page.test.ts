@@ -2,16 +2,16 @@
 // runtime by it, and runs a container. What the page warns of is held too.
 
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import * as grpc from "@grpc/grpc-js";
 import { runOk } from "./harness/command.ts";
 import { fetchDaemons } from "./harness/fetched.ts";
-import { daemonVersion, findInPath, repositoryDir } from "./harness/repository.ts";
+import { installPage, snippet } from "./harness/install-page.ts";
+import { daemonVersion, findInPath } from "./harness/repository.ts";
 import { useScene } from "./harness/scene.ts";
 
-const page = readFileSync(join(repositoryDir(), "docs/install.md"), "utf8");
 const MOOR = "io.containerd.moor.v2";
 const scene = useScene();
 
@@ -20,14 +20,6 @@ afterEach(async () => {
   scene.daemon.programs = undefined;
   scene.daemon.criSettings = undefined;
 });
-
-/** The text of the block that stands behind `<!-- snippet: NAME -->` on the page. */
-function snippet(name: string): string {
-  const [, after] = page.split(`<!-- snippet: ${name} -->\n`);
-  const text = /^```\w+\n([\s\S]*?)\n```\n/.exec(after ?? "")?.[1];
-  assert.ok(text !== undefined, `docs/install.md has no snippet ${name}`);
-  return `${text}\n`;
-}
 
 /** What a containerd takes the configuration file `text` for. */
 async function dumped(program: string, text: string): Promise<string> {
@@ -143,5 +135,5 @@ test("install page: the class of pods names the runtime that the configurations 
   assert.match(runtimeClass, /^handler: moor$/m);
   assert.equal(/runtimeClassName: (.*)/.exec(pod)?.[1], /^ {2}name: (.*)/m.exec(runtimeClass)?.[1]);
   for (const name of ["containerd-1.toml", "containerd-2.toml"]) assert.match(snippet(name), /runtimes\.moor\]/);
-  assert.ok(page.includes(`ctr run --rm --runtime ${MOOR} `));
+  assert.ok(installPage().includes(`ctr run --rm --runtime ${MOOR} `));
 });

@@ -42,6 +42,8 @@ export class Daemon {
   programs: string | undefined;
   /** Tables that the next start finds in its configuration, for the CRI plugin, which is loaded then. */
   criSettings: string | undefined;
+  /** The file name under which the shim is found: another shim's, to stand in for it. */
+  shimName = shimFileName();
   readonly #dir: string;
   readonly #environment: Readonly<Record<string, string>>;
   readonly #shimFile: string | undefined;
@@ -135,7 +137,7 @@ export class Daemon {
     for (const dir of [this.stateDir, this.rootDir, this.binDir, join(this.#dir, "tmp")]) {
       mkdirSync(dir, { recursive: true });
     }
-    const shim = join(this.binDir, shimFileName());
+    const shim = join(this.binDir, this.shimName);
     if (testsMoor && !existsSync(shim)) {
       copyFileSync(this.#shimFile ?? shimPath(), shim);
       chmodSync(shim, 0o755);
