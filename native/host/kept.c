@@ -17,6 +17,8 @@ enum {
     LIMIT_BYTES = 64 << 20,
     STEP_BYTES = 16 << 10,
     GRAIN = 16,
+    LARGE_BYTES = 64 << 10,
+    PAGE_BYTES = 4096,
     FIRST_BLOCK = (sizeof(MoorKeptHead) + GRAIN - 1) / GRAIN * GRAIN,
     // Changes with every struct that lies in here.
     LAYOUT = 1,
@@ -213,6 +215,17 @@ static bool is_kept(const void *block)
     return base && at >= base && at < base + LIMIT_BYTES;
 }
 
+// The whole pages within a large block that is free go back to the kernel (madvise(2): a hole in the file).
+static void give_back(uint32_t at)
+{
+    uint32_t size = block_at(at)->size;
+    if (size < LARGE_BYTES)
+        return;
+    uint32_t from = (at + GRAIN + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    uint32_t to = (at + size) / PAGE_BYTES * PAGE_BYTES;
+    madvise(base + from, to - from, MADV_REMOVE); // failing, they stay
+}
+
 void moor_kept_free(void *data)
 {
     if (!is_kept(data)) {
@@ -224,6 +237,7 @@ void moor_kept_free(void *data)
     block_at(at)->used = 0;
     if (at < hint)
         hint = at;
+    give_back(at);
     moor_crash_release();
 }
 

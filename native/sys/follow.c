@@ -1,6 +1,7 @@
 // The followed connections (follow.h). Both directions of ttrpc are frames of ten bytes of header (length, stream id, type,
 // flags; big endian) and a body. A request is unanswered from the moment its last byte was read until the last byte of
-// the frame with its id was written; a crash that is sent to us waits between a system call and the note of it.
+// the frame that ends it was written (data of a stream does so only when it is the last); a crash that is sent to us waits
+// between a system call and the note of it.
 
 #include "follow.h"
 
@@ -17,11 +18,19 @@
 enum {
     HEADER_BYTES = 10,
     REQUEST = 1,
+    RESPONSE = 2,
+    DATA = 3,
+    CLOSED = 1, // flag: its sender's last
     // Longer ones are of no use afterwards: only questions are asked again, and those are short.
     KEPT_FRAME_BYTES = 1024,
     LONGEST_BODY = 4 << 20,
     FIRST_INPUT_BYTES = 4096,
+    // Of all connections together. What goes beyond is only counted, and its connection would not outlive a crash: else
+    // those who send halves of long frames would have the shim hold them a second time.
+    ALL_INPUT_BYTES = 6 << 20,
 };
+
+static size_t all_input; // bytes of the blocks of frames that have come in part
 
 static MoorConnection **followed; // by fd
 static int capacity;
@@ -72,8 +81,18 @@ void moor_follow_resume(void)
     for (MoorConnection *at = NULL; (at = moor_kept_next(MOOR_KEPT_CONNECTION, at));) {
         if (!enter(at))
             return;
+        all_input += at->input ? moor_kept_size(moor_kept_at(at->input)) : 0;
         fcntl(at->fd, F_SETFD, FD_CLOEXEC);
     }
+}
+
+static void free_input(MoorConnection *connection)
+{
+    void *input = moor_kept_at(connection->input);
+    if (input)
+        all_input -= moor_kept_size(input);
+    moor_kept_free(input);
+    connection->input = 0;
 }
 
 static void free_at(uint32_t *offset)
@@ -95,7 +114,7 @@ void moor_follow_end(int fd)
         connection->calls = call->next;
         moor_kept_free(call);
     }
-    free_at(&connection->input);
+    free_input(connection);
     free_at(&connection->output);
     moor_kept_free(connection);
     moor_crash_release();
@@ -145,12 +164,17 @@ static bool make_room(MoorConnection *connection, size_t size)
     size_t wanted = old ? moor_kept_size(old) * 2 : FIRST_INPUT_BYTES;
     while (wanted < size)
         wanted *= 2;
-    uint8_t *grown = moor_kept_new(MOOR_KEPT_INPUT, wanted < connection->input_size ? wanted : connection->input_size);
+    if (wanted > connection->input_size)
+        wanted = connection->input_size;
+    if (all_input + wanted > ALL_INPUT_BYTES)
+        return false;
+    uint8_t *grown = moor_kept_new(MOOR_KEPT_INPUT, wanted);
     if (!grown)
         return false;
+    all_input += wanted;
     if (old)
         memcpy(grown, old, connection->input_fill);
-    moor_kept_free(old);
+    free_input(connection);
     connection->input = moor_kept_offset(grown);
     return true;
 }
@@ -162,7 +186,7 @@ static size_t go_on(MoorConnection *connection, const uint8_t *data, size_t size
     size_t count = size < left ? size : left;
     if (!make_room(connection, connection->input_fill + count)) {
         connection->skip = left;
-        free_at(&connection->input);
+        free_input(connection);
         return 0;
     }
     uint8_t *input = moor_kept_at(connection->input);
@@ -170,7 +194,7 @@ static size_t go_on(MoorConnection *connection, const uint8_t *data, size_t size
     connection->input_fill += (uint32_t)count;
     if (connection->input_fill == connection->input_size) {
         request_came(connection, input, connection->input_size);
-        free_at(&connection->input);
+        free_input(connection);
     }
     return count;
 }
@@ -235,6 +259,11 @@ ssize_t moor_follow_read(int fd, uint8_t *data, size_t size)
 
 // ---- answers ----
 
+static bool ends_call(const uint8_t *frame)
+{
+    return frame[8] == RESPONSE || (frame[8] == DATA && (frame[9] & CLOSED));
+}
+
 static void bytes_went(MoorConnection *connection, const uint8_t *data, size_t left, size_t count)
 {
     if (!connection->output_size) {
@@ -242,7 +271,8 @@ static void bytes_went(MoorConnection *connection, const uint8_t *data, size_t l
             return;
         uint32_t id = number_at(data + 4);
         if (count == left) {
-            answered(connection, id);
+            if (ends_call(data))
+                answered(connection, id);
             return;
         }
         // The frame is kept from its start: how much of it has gone is a number.
@@ -259,7 +289,8 @@ static void bytes_went(MoorConnection *connection, const uint8_t *data, size_t l
     connection->output_done += (uint32_t)count;
     if (connection->output_done < connection->output_size)
         return;
-    answered(connection, connection->output_id);
+    if (ends_call(moor_kept_at(connection->output)))
+        answered(connection, connection->output_id);
     free_at(&connection->output);
     connection->output_size = 0;
 }

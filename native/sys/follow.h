@@ -20,7 +20,7 @@ typedef struct MoorConnection {
     uint32_t calls; // offset of the newest
     // Of the frame that is coming: a part of its header, or, with its block, header and a part of its body.
     uint32_t input, input_fill, input_size;
-    uint64_t skip; // bytes to come of a frame that is too long to be anybody's
+    uint64_t skip; // bytes to come of a frame that is not kept: too long to be anybody's, or beyond what all may have
     uint8_t header[10];
     uint8_t header_fill;
     // Of the frame that is going.
