@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TestContainer } from "./harness/container.ts";
+import { crashShim } from "./harness/crash.ts";
 import { useMoor } from "./harness/moor-command.ts";
 import { isAlive } from "./harness/processes.ts";
 import { testsMoor } from "./harness/repository.ts";
@@ -152,6 +153,21 @@ test("moor exec: in a container of containerd's, which is told nothing of it, an
   t.diagnostic(seen.join(", "));
   if (testsMoor) assert.ok(!seen.some((line) => line.includes("moor-")), seen.join(", "));
   await container.remove();
+});
+
+test("moor exec: a crash of the shim cuts who is attached off; what was left alone goes on and is forgotten in the end", async () => {
+  const id = await moor.detached(bundle, ["sleep", "1000"]);
+  await moor.ok("exec", "-d", id, "--", "sh", "-c", "until [ -e /go2 ]; do sleep 0.1; done; touch /gone2");
+  const terminal = moor.terminal(["exec", "-it", id, "sh"]);
+  await terminal.untilShown(/# /);
+  assert.equal((await execsOf(id)).length, 2);
+  await crashShim((await moor.line(id))?.shimPid ?? 0, moor.file(id, ""));
+  assert.equal(await terminal.exitStatus(), 125);
+  await until("the shell to be hung up", 10_000, async () => (await execsOf(id)).length === 1);
+  await moor.ok("exec", id, "touch", "/go2");
+  await until("what was left alone to be forgotten", 10_000, async () => (await execsOf(id)).length === 0);
+  await moor.ok("exec", id, "test", "-e", "/gone2");
+  await moor.ok("rm", "-f", id);
 });
 
 test("moor exec: what runs when the container ends is ended with it", async () => {

@@ -2,11 +2,18 @@
 // it names who has taken hold of a container.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { protoCodec, raw, serverStream } from "ttrpc";
+import { connect } from "ttrpc/node";
+import { InspectRequest, InspectResponse, KillRequest, LogsRequest, LogsResponse } from "../src/api/control.ts";
 import { TestContainer } from "./harness/container.ts";
 import { useMoor } from "./harness/moor-command.ts";
+import { memoryOf } from "./harness/processes.ts";
 import { testsMoor } from "./harness/repository.ts";
 import { useScene } from "./harness/scene.ts";
+
+const service = "moor.control.v1.Control";
 
 let bundle = "";
 const scene = useScene({
@@ -68,4 +75,30 @@ test("moor logs: with a daemon, without it, and what another's shim has not got"
     assert.equal(lacking.status, 1);
   }
   await container.remove();
+});
+
+test("control service: an idle shim does not carry it, and a thousand calls leave nothing behind", async (t) => {
+  const id = await moor.detached(bundle, ["sleep", "1000"]);
+  const shimPid = (await moor.line(id))?.shimPid ?? 0;
+  const before = memoryOf(shimPid).anonymousKb;
+  const client = await connect(readFileSync(moor.file(id, "address"), "utf8").replace("unix://", ""));
+  const ask = async (times: number): Promise<number> => {
+    for (let count = 0; count < times; count++) {
+      await client.call(service, "Inspect", protoCodec(InspectRequest), protoCodec(InspectResponse), { id });
+      await client.call(service, "Kill", protoCodec(KillRequest), raw, { id, execId: "", signal: 28, all: false });
+      const logs = protoCodec(LogsResponse);
+      for await (const { lines } of serverStream(client, service, "Logs", protoCodec(LogsRequest), logs, {
+        follow: false,
+      })) {
+        assert.ok(lines.join("").length <= 8192);
+      }
+    }
+    return memoryOf(shimPid).anonymousKb;
+  };
+  const loaded = await ask(300);
+  const after = await ask(1000);
+  client.close();
+  t.diagnostic(`anonymous memory: ${before} kB idle, ${loaded} kB after 900 calls, ${after} kB after 3900`);
+  assert.ok(after - loaded <= 64, `${loaded} kB, then ${after} kB`);
+  await moor.ok("rm", "-f", id);
 });

@@ -54,6 +54,8 @@ export interface InspectedShim {
   readonly connections: number | null;
   readonly events: { readonly undelivered: number; readonly delivered: number } | null;
   readonly reaper: unknown;
+  /** What it has survived: the lines of the bundle's file `crashes`. */
+  readonly crashes: unknown;
   /** Ids of its other containers. */
   readonly others: readonly string[];
 }
@@ -200,6 +202,7 @@ function shimOf(pid: number, container: Container, told: Told | undefined): Insp
     connections: server?.connections ?? null,
     events: (told?.["events"] as InspectedShim["events"] | undefined) ?? null,
     reaper: told?.["reaper"] ?? null,
+    crashes: told?.["crashes"] ?? null,
     others: (told?.["others"] as string[] | undefined) ?? [],
   };
 }
