@@ -25,6 +25,9 @@ export class VirtualContainer {
   status: "created" | "running" | "paused" = "created";
   /** How often the out-of-memory killer has struck. */
   oomKills = 0;
+  /** Of those, when somebody could have seen it: a restored process may have run and died before its runtime has ended. */
+  oomKillsInSight = 0;
+  isRestored = false;
   readonly #kernel: Kernel;
   /** What its processes would do if they were not frozen. */
   #deferred: (() => void)[] = [];
@@ -75,6 +78,7 @@ export class VirtualContainer {
   /** The out-of-memory killer takes one of its processes. */
   outOfMemory(victim: VirtualProcess): void {
     this.oomKills++;
+    if (!this.isRestored || this.#watches.size > 0) this.oomKillsInSight++;
     this.#kernel.processes.send(victim, SIGKILL);
     this.#tellWatches();
   }

@@ -338,7 +338,7 @@ class Life {
   #examineExit({ containerId, execId, outputs }: MadeProcess, mayHaveChildren: boolean): void {
     const container = this.#runtime.containers.get(containerId);
     const wasSeen =
-      this.#kernel.faults.count === 0 && execId === "" && container !== undefined && container.oomKills > 0;
+      this.#kernel.faults.count === 0 && execId === "" && container !== undefined && container.oomKillsInSight > 0;
     if (wasSeen && !this.#observer.ooms.has(containerId))
       this.#breaks(`${containerId}: its OOM is not told before its exit`);
     for (const [fd, reader] of this.#streams.get(`${containerId}/${execId}`) ?? []) {

@@ -246,6 +246,7 @@ export class FakeRuntime {
     const container = this.containers.get(call.args.at(-1) ?? "");
     if (why !== undefined || container === undefined) return why;
     container.status = "running";
+    container.isRestored = true;
     this.restores++;
     this.#program(
       container,
